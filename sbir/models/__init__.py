@@ -1,0 +1,1 @@
+from sbir.models.method import Method as Method

@@ -1,0 +1,46 @@
+"""The one interface that every method implements; the trainer knows no method by name."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from sbir.types import Batch, Distance, Player, Rows, Sampling, TrainRows, Views
+
+
+class Method(nn.Module, ABC):
+    """A retrieval method: it embeds queries and gallery items into one space.
+
+    A subclass's constructor is its configuration: `__init__(self, spec: DataSpec, *, latent: int = 1024, ...)`, keyword-only
+    settings with the paper's values as defaults; a bad value raises `ValueError` there. A method without parameters is a
+    closed form: `fit` does all of its work and no step is taken.
+    """
+
+    sampling: Sampling = Sampling(roles=())
+    distance: Distance = "cosine"
+    query_columns: ClassVar[tuple[str, ...]] = ("feature",)
+    gallery_columns: ClassVar[tuple[str, ...]] = ("feature",)
+
+    def fit(self, rows: TrainRows) -> None:  # noqa: B027 (most methods have nothing to fit in closed form)
+        """See all training rows once, before the first step. Fitted tensors belong into buffers."""
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Scalar loss terms by name, already weighted; their sum is minimised."""
+        raise NotImplementedError(f"{type(self).__name__} has parameters and so must define a loss")
+
+    def metrics(self) -> dict[str, float]:
+        """Further figures of the last training batch for the log, such as the KL divergence in nats."""
+        return {}
+
+    @abstractmethod
+    def embed_query(self, rows: Rows) -> Views:
+        """Views of n queries, each (n, d); deterministic in eval mode."""
+
+    @abstractmethod
+    def embed_gallery(self, rows: Rows) -> Views:
+        """The same views of n gallery items, each (n, d)."""
+
+    def players(self) -> list[Player]:
+        """Who trains: by default all parameters on `loss`, and nobody where there are no parameters."""
+        parameters = list(self.parameters())
+        return [Player("model", parameters, self.loss)] if parameters else []

@@ -1,0 +1,74 @@
+"""The few types that the rooms of the package share.
+
+Shapes in this project: `B` batch, `Q` queries, `G` gallery, `D` embedding or feature, `C` classes, `K` bits, `T` points.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from torch import Tensor
+
+Rows = Mapping[str, Tensor]
+"""Column -> (n, ...): items as a method takes them in, for example `feature` (n, D)."""
+
+Views = Mapping[str, Tensor]
+"""Name -> (n, d): what a method embeds items into. Most methods have one view; two are fused late, the first weighted
+by lambda."""
+
+Role = Literal["positive", "same_class", "other_instance", "negative"]
+Distance = Literal["cosine", "euclidean"]
+Pairing = Literal["paired", "unpaired"]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Which gallery rows a method wants beside each query of a batch.
+
+    `positive` is the query's own photo when `pairing` is "paired" (a photo of its class where it has none), and a uniform
+    draw from the query's class when it is "unpaired". `same_class` is a uniform draw from the class (it may be the own
+    photo), `other_instance` one that is not the own photo, `negative` a uniform photo of a uniform other class.
+    """
+
+    roles: tuple[Role, ...]
+    pairing: Pairing = "paired"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training batch: row i of every role belongs to query row i."""
+
+    query: Rows  # B rows
+    gallery: Mapping[Role, Rows]  # only the roles that the method asks for, B rows each
+    labels: Tensor  # (B,) int64 in [0, num_classes), of the query
+    gallery_labels: Mapping[Role, Tensor]  # (B,) int64 each
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """All that a method may know before it sees data."""
+
+    query: Mapping[str, tuple[int, ...]]  # column -> shape of one row
+    gallery: Mapping[str, tuple[int, ...]]
+    num_classes: int  # classes with training rows
+    paired: bool  # whether training queries have their own photo in the training gallery
+    class_vectors: Tensor | None = None  # (C, d) class semantics, where the store has them
+
+
+@dataclass(frozen=True)
+class TrainRows:
+    """All training rows at once, for what is fitted in closed form."""
+
+    query: Rows  # Q rows
+    labels: Tensor  # (Q,) int64
+    gallery: Rows  # G rows
+    gallery_labels: Tensor  # (G,) int64
+    pairs: Tensor  # (Q,) int64: the gallery row that shows the query's own instance, -1 where there is none
+
+
+class Player(NamedTuple):
+    """Who steps which parameters on which loss: one for most methods, two for adversarial ones."""
+
+    name: str
+    parameters: list[Any]  # as torch.optim takes it: tensors, or parameter groups
+    loss: Callable[[Batch], dict[str, Tensor]]

@@ -1,0 +1,151 @@
+"""From store rows to tensors on a device: training batches, and whole sides for evaluation."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sbir.data.items import Items
+from sbir.data.protocol import Partition
+from sbir.data.sampler import IndexBatch, Sampler
+from sbir.data.transform import Transform, TransformSettings, check_width, fit_transform
+from sbir.types import Batch, DataSpec, Role, Rows, TrainRows
+
+Indices = NDArray[np.int64]
+
+
+class Columns:
+    """Payload columns of a store as tensors on a device.
+
+    On the CPU rows are gathered from the shared blocks; on a GPU a column moves to the device once, when it is first
+    used, and every trial of the process indexes it there.
+    """
+
+    def __init__(self, items: Items, device: torch.device | str = "cpu") -> None:
+        self.items, self.device = items, torch.device(device)
+        self._resident: dict[str, Tensor] = {}
+
+    def take(self, column: str, rows: Indices) -> Tensor:
+        """Rows (n, ...) of a column, floating-point ones as float32."""
+        if self.device.type == "cpu":
+            return _gather(self.items, column, rows)
+        if column not in self._resident:
+            everything = np.arange(len(self.items.class_id))
+            self._resident[column] = _gather(self.items, column, everything).to(self.device)
+        return self._resident[column].index_select(0, torch.from_numpy(rows).to(self.device))
+
+
+def _gather(items: Items, column: str, rows: Indices) -> Tensor:
+    payload = items.payload[column]
+    out = torch.empty((len(rows), *payload.shape), dtype=getattr(torch, np.dtype(payload.dtype).name))
+    payload.take(rows, out=out.numpy())
+    return out.float() if out.is_floating_point() else out
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One trial's sight of the data: columns, transforms fitted on its training rows, and labels."""
+
+    columns: Columns
+    partition: Partition
+    query_columns: tuple[str, ...]
+    gallery_columns: tuple[str, ...]
+    transforms: Mapping[str, Transform]  # "query" and "gallery", for the column `feature`
+    label_of: Tensor  # (classes of the store,) int64: position among the training classes, -1 elsewhere
+
+    def query(self, rows: Indices) -> Rows:
+        """Query columns at store rows."""
+        return self._side("query", self.query_columns, rows)
+
+    def gallery(self, rows: Indices) -> Rows:
+        """Gallery columns at store rows."""
+        return self._side("gallery", self.gallery_columns, rows)
+
+    def _side(self, side: str, columns: tuple[str, ...], rows: Indices) -> Rows:
+        taken = {column: self.columns.take(column, rows) for column in columns}
+        if "feature" in taken:
+            taken["feature"] = self.transforms[side](taken["feature"])
+        return taken
+
+    def labels(self, rows: Indices) -> Tensor:
+        """Labels (n,) int64 of store rows, in [0, num_classes) for training rows."""
+        return self.label_of[torch.from_numpy(self.columns.items.class_id[rows])].to(self.columns.device)
+
+    def batches(self, sampler: Sampler, epoch: int, start: int) -> Iterator[Batch]:
+        """The batches of an epoch, from batch `start` on."""
+        return (self._batch(batch) for batch in sampler.epoch(epoch, start))
+
+    def _batch(self, batch: IndexBatch) -> Batch:
+        gallery: dict[Role, Rows] = {role: self.gallery(rows) for role, rows in batch.gallery.items()}
+        labels: dict[Role, Tensor] = {role: self.labels(rows) for role, rows in batch.gallery.items()}
+        return Batch(self.query(batch.query), gallery, self.labels(batch.query), labels)
+
+    def train_rows(self) -> TrainRows:
+        """Every training row at once."""
+        query, gallery = self.partition.train_query, self.partition.train_gallery
+        return TrainRows(
+            query=self.query(query),
+            labels=self.labels(query),
+            gallery=self.gallery(gallery),
+            gallery_labels=self.labels(gallery),
+            pairs=torch.from_numpy(own_photos(self.columns.items, query, gallery)).to(self.columns.device),
+        )
+
+    def spec(self) -> DataSpec:
+        """What a method may know."""
+        return DataSpec(
+            query=self._shapes("query", self.query_columns),
+            gallery=self._shapes("gallery", self.gallery_columns),
+            num_classes=int(self.label_of.max()) + 1,
+            paired=has_pairs(self.columns.items, self.partition),
+        )
+
+    def _shapes(self, side: str, columns: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+        shapes = {column: tuple(self.columns.items.payload[column].shape) for column in columns}
+        if "feature" in shapes:
+            shapes["feature"] = (self.transforms[side].out_features,)
+        return shapes
+
+
+def make_feed(
+    columns: Columns,
+    partition: Partition,
+    query_columns: tuple[str, ...],
+    gallery_columns: tuple[str, ...],
+    settings: TransformSettings,
+) -> Feed:
+    """Fit the transforms on the partition's training rows; raises where the store lacks a column."""
+    items = columns.items
+    missing = sorted({*query_columns, *gallery_columns} - set(items.payload))
+    if missing:
+        raise ValueError(f"the method needs the columns {missing}, the store has {sorted(items.payload)}; extract them")
+    sides = {"query": partition.train_query, "gallery": partition.train_gallery}
+    transforms = (
+        {side: _fit(settings, columns, rows) for side, rows in sides.items()} if "feature" in items.payload else {}
+    )
+    classes = np.unique(np.concatenate([items.class_id[rows] for rows in sides.values()]))
+    label_of = np.full(len(items.class_names), -1)
+    label_of[classes] = np.arange(len(classes))
+    return Feed(columns, partition, query_columns, gallery_columns, transforms, torch.from_numpy(label_of))
+
+
+def _fit(settings: TransformSettings, columns: Columns, rows: Indices) -> Transform:
+    if not settings.fitted:
+        return Transform(check_width(settings, columns.items.payload["feature"].shape[0]))
+    return fit_transform(settings, columns.take("feature", rows))
+
+
+def own_photos(items: Items, query: Indices, gallery: Indices) -> Indices:
+    """For each query row the position in `gallery` of its own photo (the first), -1 where there is none."""
+    wanted, offered = items.instance_id[query], items.instance_id[gallery]
+    order = np.argsort(offered, kind="stable")
+    found = order[np.minimum(np.searchsorted(offered[order], wanted), len(order) - 1)]
+    return np.where((wanted >= 0) & (offered[found] == wanted), found, -1)
+
+
+def has_pairs(items: Items, partition: Partition) -> bool:
+    """Whether most training queries have their own photo in the training gallery."""
+    return bool((own_photos(items, partition.train_query, partition.train_gallery) >= 0).mean() > 0.5)

@@ -1,0 +1,160 @@
+"""What a number means: which rows are queries and gallery, how they are scored, and a fingerprint of all of it."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sbir.data.items import Items
+from sbir.data.splits import Split
+
+Indices = NDArray[np.int64]
+Part = Literal["val", "test"]
+PROTOCOLS = ("zero_shot", "generalised", "seen")
+METRICS_VERSION = 1
+QUERY_DOMAIN, GALLERY_DOMAIN = "sketch", "photo"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Everything that must agree before two numbers may stand in one column."""
+
+    name: str  # "zero_shot" | "generalised" | "seen"
+    k: int  # cut-off of precision and mAP
+    select: str  # the metric that the search maximises, such as precision_at_200
+    split: str  # how the split was made: "stored", "zero_shot:3", ...
+    split_hash: str
+    content_hash: str  # of the store
+    synthetic: bool
+    centre: bool = False  # subtract each side's mean training embedding before ranking
+
+    @property
+    def metric(self) -> str:
+        """The key that is maximised."""
+        return f"val/{self.select}"
+
+    def lines(self) -> dict[str, object]:
+        """The readable parts that the fingerprint is made of."""
+        galleries = {
+            "zero_shot": "all photos of the unseen classes",
+            "generalised": "photos of the unseen classes and held-out photos of the seen ones",
+            "seen": "held-out photos of the training classes",
+        }
+        return {
+            "protocol": self.name,
+            "gallery": galleries[self.name],
+            "relevant": "photos of the query's class (accuracy: the query's own photo)",
+            "k": self.k,
+            "denominators": "in the metrics' names; precision divides by k",
+            "ties": "ranked by gallery order",
+            "ranking": "embeddings centred by domain" if self.centre else "embeddings as they are",
+            "split": f"{self.split} ({self.split_hash})",
+            "data": self.content_hash,
+            "synthetic": self.synthetic,
+            "metrics version": METRICS_VERSION,
+        }
+
+    def fingerprint(self) -> str:
+        """Eight hexadecimal digits over `lines`."""
+        return hashlib.sha256(json.dumps(self.lines(), sort_keys=True).encode()).hexdigest()[:8]
+
+    def as_dict(self) -> dict[str, object]:
+        """For manifests: the fields, the readable lines and the fingerprint."""
+        return {**asdict(self), "lines": self.lines(), "fingerprint": self.fingerprint()}
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Store rows: what to fit on and what to score."""
+
+    train_query: Indices
+    train_gallery: Indices
+    query: Indices
+    gallery: Indices
+
+
+def default_k(items: Items) -> int:
+    """The usual size of a class, at most 200: the median number of photos in a class."""
+    photos = items.class_id[items.domain == GALLERY_DOMAIN]
+    return int(min(200, np.median(np.unique(photos, return_counts=True)[1])))
+
+
+def make_protocol(
+    items: Items,
+    split: Split,
+    *,
+    split_spec: str,
+    content_hash: str,
+    synthetic: bool,
+    name: str | None = None,
+    k: int | None = None,
+    select: str = "precision",
+    centre: bool = False,
+) -> Protocol:
+    """Resolve what is left open, and check that the split can serve the protocol."""
+    name = split.kind if name is None else name
+    if name not in PROTOCOLS:
+        raise ValueError(f"eval/protocol must be one of {', '.join(PROTOCOLS)}, got {name!r}")
+    k = default_k(items) if k is None else k
+    protocol = Protocol(name, k, _metric_name(select, k), split_spec, split.hash, content_hash, synthetic, centre)
+    parts: tuple[Part, ...] = ("val", "test")
+    for part in parts:
+        gallery = len(partition(items, split, protocol, part).gallery)
+        if not 1 <= k <= gallery:
+            raise ValueError(f"eval/k must be between 1 and the {part} gallery size {gallery}, got {k}")
+    return protocol
+
+
+def partition(items: Items, split: Split, protocol: Protocol, part: Part) -> Partition:
+    """Rows for selection (`val`: fit on train) or for the final figure (`test`: fit on train and val)."""
+    fit = ["train"] if part == "val" else ["train", "val"]
+    query, gallery = _scored(split, protocol, part)
+    rows = {
+        "train_query": _rows(items, split, QUERY_DOMAIN, fit),
+        "train_gallery": _rows(items, split, GALLERY_DOMAIN, fit),
+        "query": _rows(items, split, QUERY_DOMAIN, query),
+        "gallery": _rows(items, split, GALLERY_DOMAIN, gallery),
+    }
+    empty = [name for name, found in rows.items() if len(found) == 0]
+    if empty:
+        raise ValueError(
+            f"protocol {protocol.name} needs rows for {', '.join(empty)} in part {part} of split {protocol.split}, got none; "
+            "choose another split (--set data/split=generalised:0 holds out photos of seen classes)"
+        )
+    return Partition(**rows)
+
+
+def with_protocol(protocol: Protocol, name: str) -> Protocol:
+    """The same rules on another gallery."""
+    return replace(protocol, name=name)
+
+
+def _scored(split: Split, protocol: Protocol, part: Part) -> tuple[list[str], list[str]]:
+    if part == "val":
+        return ["val"], ["val"]
+    if protocol.name == "zero_shot" or split.kind == "seen":
+        return ["test"], ["test"]
+    return (["test"], ["test", "held"]) if protocol.name == "generalised" else (["held"], ["held"])
+
+
+def _rows(items: Items, split: Split, domain: str, parts: list[str]) -> Indices:
+    return np.flatnonzero((items.domain == domain) & np.isin(split.rows, parts))
+
+
+def _metric_name(select: str, k: int) -> str:
+    names = {
+        "precision": f"precision_at_{k}",
+        "map_k": f"map_at_{k}_k",
+        "map_hits": f"map_at_{k}_hits",
+        "map_min": f"map_at_{k}_min",
+        "map_all": "map_all",
+        "acc_at_1": "acc_at_1",
+        "acc_at_5": "acc_at_5",
+        "acc_at_10": "acc_at_10",
+    }
+    if select not in names:
+        raise ValueError(f"eval/metric must be one of {', '.join(names)}, got {select!r}")
+    return names[select]

@@ -1,0 +1,123 @@
+"""Which rows make up a training batch: indices only, drawn for a whole epoch at once."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sbir.types import Role, Sampling
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class IndexBatch:
+    """Positions in the store: `query` (B,), and for each role the gallery row beside each query (B,)."""
+
+    query: Indices
+    gallery: dict[Role, Indices]
+
+
+class Sampler:
+    """Shuffled passes over the training queries, with gallery rows drawn for the roles that a method asks for.
+
+    Epoch n depends on `(seed, n)` alone, so that a resumed trial sees the batches of an uninterrupted one. A last batch
+    that is not full is dropped. A query without a photo of its own gets one of its class as `positive`.
+    """
+
+    def __init__(
+        self,
+        query: Indices,
+        gallery: Indices,
+        class_id: Indices,
+        instance_id: Indices,
+        *,
+        sampling: Sampling,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        if not 2 <= batch_size <= len(query):
+            raise ValueError(
+                f"train/batch_size must be between 2 and the number of training queries {len(query)}, got {batch_size}"
+            )
+        self._query, self._sampling, self._batch_size, self._seed = query, sampling, batch_size, seed
+        self._gallery = _ClassIndex(gallery, class_id, instance_id)
+        self._classes = self._gallery.class_positions(class_id[query])
+        self._own = self._gallery.own(instance_id[query])
+        self._check_roles()
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return len(self._query) // self._batch_size
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[IndexBatch]:
+        """The batches of one epoch, from batch `start` on."""
+        rng = np.random.default_rng([self._seed, number])
+        order = rng.permutation(len(self._query))
+        drawn = {role: self._draw(role, rng) for role in self._sampling.roles}
+        for batch in range(start, len(self)):
+            rows = order[batch * self._batch_size : (batch + 1) * self._batch_size]
+            yield IndexBatch(self._query[rows], {role: drawn[role][rows] for role in self._sampling.roles})
+
+    def _draw(self, role: Role, rng: np.random.Generator) -> Indices:
+        uniform = rng.random(len(self._query))
+        if role == "negative":
+            return self._gallery.draw(_another(self._classes, self._gallery.num_classes, rng), uniform)
+        if role == "other_instance":
+            return self._gallery.draw_other(self._classes, self._own, uniform)
+        drawn = self._gallery.draw(self._classes, uniform)
+        if role == "positive" and self._sampling.pairing == "paired":
+            return np.where(self._own >= 0, self._gallery.rows[self._own], drawn)
+        return drawn
+
+    def _check_roles(self) -> None:
+        roles = self._sampling.roles
+        if "negative" in roles and self._gallery.num_classes < 2:
+            raise ValueError(
+                "negatives need at least 2 classes with training photos, got 1; add classes to the train split"
+            )
+        alone = self._gallery.sizes[self._classes[self._own >= 0]] < 2
+        if "other_instance" in roles and alone.any():
+            raise ValueError(
+                f"another instance of the class needs at least 2 training photos in every class, {int(alone.sum())} "
+                "training queries have a class with one; drop those classes from the split"
+            )
+
+
+class _ClassIndex:
+    """Gallery rows sorted by class, so that a draw within a class is an offset."""
+
+    def __init__(self, gallery: Indices, class_id: Indices, instance_id: Indices) -> None:
+        self.rows = gallery[np.argsort(class_id[gallery], kind="stable")]
+        self.classes, self.starts, self.sizes = np.unique(class_id[self.rows], return_index=True, return_counts=True)
+        self.num_classes = len(self.classes)
+        self._instances = instance_id[self.rows]
+
+    def class_positions(self, class_id: Indices) -> Indices:
+        positions = np.searchsorted(self.classes, class_id)
+        known = self.classes[np.minimum(positions, self.num_classes - 1)] == class_id
+        if not known.all():
+            missing = sorted(set(class_id[~known].tolist()))
+            raise ValueError(f"every class with training sketches needs a training photo, classes {missing} have none")
+        return positions
+
+    def own(self, instances: Indices) -> Indices:
+        """Position in `rows` of the first photo of each instance, -1 where there is none."""
+        order = np.argsort(self._instances, kind="stable")
+        found = order[np.minimum(np.searchsorted(self._instances[order], instances), len(order) - 1)]
+        return np.where((instances >= 0) & (self._instances[found] == instances), found, -1)
+
+    def draw(self, classes: Indices, uniform: NDArray[np.float64]) -> Indices:
+        return self.rows[self.starts[classes] + (uniform * self.sizes[classes]).astype(np.int64)]
+
+    def draw_other(self, classes: Indices, own: Indices, uniform: NDArray[np.float64]) -> Indices:
+        has_own = own >= 0
+        offset = (uniform * (self.sizes[classes] - has_own)).astype(np.int64)
+        positions = self.starts[classes] + offset
+        return self.rows[positions + (has_own & (positions >= own))]
+
+
+def _another(classes: Indices, num_classes: int, rng: np.random.Generator) -> Indices:
+    other: Indices = rng.integers(0, num_classes - 1, len(classes))
+    return np.asarray(other + (other >= classes))

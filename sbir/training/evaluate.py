@@ -1,0 +1,64 @@
+"""Embed both sides with a method and rank: the same few lines for trials, finalists, baselines and saved models."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from sbir.data.feed import Feed, Indices
+from sbir.data.protocol import Protocol
+from sbir.metrics.retrieval import Identity, Retrieval, retrieve
+from sbir.models.method import Method
+from sbir.types import Rows, Views
+
+CHUNK = 256  # rows embedded at once
+CENTRE_ROWS = 2000  # training rows that a side's mean embedding is taken over, at most
+
+
+@torch.inference_mode()
+def evaluate(
+    method: Method, feed: Feed, protocol: Protocol, *, fusion: str | None = None, keep: int = 200
+) -> Retrieval:
+    """Score the feed's queries against its gallery.
+
+    `fusion` fixes how two views are combined ("0.0" to "1.0", "min"); None takes the best by the protocol's metric.
+    """
+    method.eval()
+    query = _embed(method.embed_query, feed.query, feed.partition.query)
+    gallery = _embed(method.embed_gallery, feed.gallery, feed.partition.gallery)
+    if protocol.centre:
+        query = _centred(query, _embed(method.embed_query, feed.query, _some(feed.partition.train_query)))
+        gallery = _centred(gallery, _embed(method.embed_gallery, feed.gallery, _some(feed.partition.train_gallery)))
+    return retrieve(
+        query,
+        gallery,
+        identity(feed, feed.partition.query),
+        identity(feed, feed.partition.gallery),
+        distance=method.distance,
+        k=protocol.k,
+        select=protocol.select,
+        fusion=fusion if len(query) > 1 else None,
+        keep=keep,
+    )
+
+
+def identity(feed: Feed, rows: Indices) -> Identity:
+    """Classes and instances of store rows, as the metrics take them."""
+    items = feed.columns.items
+    device = feed.columns.device
+    return Identity(
+        torch.from_numpy(items.class_id[rows]).to(device), torch.from_numpy(items.instance_id[rows]).to(device)
+    )
+
+
+def _embed(embed: Callable[[Rows], Views], take: Callable[[Indices], Rows], rows: Indices) -> Views:
+    parts = [embed(take(rows[start : start + CHUNK])) for start in range(0, len(rows), CHUNK)]
+    return {view: torch.cat([part[view] for part in parts]) for view in parts[0]}
+
+
+def _some(rows: Indices) -> Indices:
+    return rows[np.linspace(0, len(rows) - 1, min(len(rows), CENTRE_ROWS)).astype(np.int64)]
+
+
+def _centred(views: Views, train: Views) -> Views:
+    return {name: view - train[name].mean(0) for name, view in views.items()}

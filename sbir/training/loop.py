@@ -1,0 +1,144 @@
+"""The training loop: torch alone, and no method known by name."""
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from sbir.data.feed import Feed
+from sbir.data.sampler import Sampler
+from sbir.models.method import Method
+from sbir.types import Batch, Player
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How a method is trained; the defaults are the source's (methods of the SJTU code, 2019)."""
+
+    steps: int = 50_000  # optimiser steps at most; the source only stops by patience
+    eval_every: int = 500  # steps between evaluations
+    patience: int = 20  # evaluations without improvement before a trial ends
+    batch_size: int = 64
+    lr: float = 2e-4
+    beta1: float = 0.5
+    warmup: int = 1000  # steps of linear warm-up
+    clip_norm: float = 1.0  # of the gradient, per player; 0 leaves it alone
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "eval_every", "patience", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"train/{name} must be at least 1, got {getattr(self, name)}")
+        if not self.lr > 0:
+            raise ValueError(f"train/lr must be above 0, got {self.lr}")
+        for name in ("warmup", "clip_norm", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"train/{name} must be 0 or more, got {getattr(self, name)}")
+        if not 0 <= self.beta1 < 1:
+            raise ValueError(f"train/beta1 must be in [0, 1), got {self.beta1}")
+
+
+class NonFiniteLossError(ValueError):
+    """A loss term is no longer a number: the trial has failed, not the sweep."""
+
+
+class Loop:
+    """Steps a method's players on batches; the state after n steps depends on the seed and n alone.
+
+    Every call of `train` seeds torch's generator by `(seed, step)`, so a trial that resumes at such a boundary continues
+    exactly, without generator state in its checkpoint.
+    """
+
+    def __init__(self, method: Method, feed: Feed, settings: TrainSettings, seed: int) -> None:
+        self.method, self.step = method, 0
+        self._feed, self._settings, self._seed = feed, settings, seed
+        self._players = method.players()
+        self._optimizers = [self._optimizer(player) for player in self._players]
+        self._sampler = self._make_sampler() if self._players else None
+
+    def train(self, steps: int) -> dict[str, float]:
+        """Take `steps` steps; the mean of every loss term over them, and the method's own metrics of the last batch."""
+        torch.manual_seed(mix(self._seed, self.step))
+        self.method.train()
+        sums: defaultdict[str, float] = defaultdict(float)
+        target = self.step + steps
+        while self.step < target:
+            for batch in self._rest_of_epoch():
+                for player, optimizer in zip(self._players, self._optimizers, strict=True):
+                    for name, value in self._update(player, optimizer, batch).items():
+                        sums[name] += value
+                self.step += 1
+                if self.step == target:
+                    break
+        return {**{name: total / steps for name, total in sums.items()}, **self.method.metrics()}
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a resumed trial needs."""
+        optimizers = [optimizer.state_dict() for optimizer in self._optimizers]
+        return {"step": self.step, "method": self.method.state_dict(), "optimizers": optimizers}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned."""
+        self.step = state["step"]
+        self.method.load_state_dict(state["method"])
+        for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+
+    def _make_sampler(self) -> Sampler:
+        items, partition = self._feed.columns.items, self._feed.partition
+        return Sampler(
+            partition.train_query,
+            partition.train_gallery,
+            items.class_id,
+            items.instance_id,
+            sampling=self.method.sampling,
+            batch_size=self._settings.batch_size,
+            seed=self._seed,
+        )
+
+    def _rest_of_epoch(self) -> Any:
+        assert self._sampler is not None  # a method without players takes no step
+        epoch, start = divmod(self.step, len(self._sampler))
+        return self._feed.batches(self._sampler, epoch, start)
+
+    def _update(self, player: Player, optimizer: torch.optim.Optimizer, batch: Batch) -> dict[str, float]:
+        terms = player.loss(batch)
+        values = {name: value.item() for name, value in terms.items()}
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise NonFiniteLossError(f"loss term {name} is {value} at step {self.step + 1}")
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(torch.stack(list(terms.values())).sum(), inputs=parameters)
+        if self._settings.clip_norm:
+            torch.nn.utils.clip_grad_norm_(parameters, self._settings.clip_norm)
+        warm = min(1.0, (self.step + 1) / self._settings.warmup) if self._settings.warmup else 1.0
+        for group in optimizer.param_groups:
+            group["lr"] = warm * group["base_lr"]
+        optimizer.step()
+        return values
+
+    def _optimizer(self, player: Player) -> torch.optim.Optimizer:
+        settings = self._settings
+        optimizer = torch.optim.Adam(
+            player.parameters,
+            lr=settings.lr,
+            betas=(settings.beta1, 0.999),
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        for group in optimizer.param_groups:
+            group["base_lr"] = group["lr"]
+        return optimizer
+
+
+def mix(*parts: int) -> int:
+    """One 32-bit seed out of several numbers.
+
+    >>> mix(1, 2) == mix(1, 2), mix(1, 2) == mix(2, 1)
+    (True, False)
+    """
+    return int(np.random.SeedSequence(parts).generate_state(1)[0])

@@ -121,8 +121,8 @@ def partition(items: Items, split: Split, protocol: Protocol, part: Part) -> Par
     empty = [name for name, found in rows.items() if len(found) == 0]
     if empty:
         raise ValueError(
-            f"protocol {protocol.name} needs rows for {', '.join(empty)} in part {part} of split {protocol.split}, got none; "
-            "choose another split (--set data/split=generalised:0 holds out photos of seen classes)"
+            f"protocol {protocol.name} needs rows for {', '.join(empty)} in part {part} of split {protocol.split}, "
+            "got none; choose another split (--set data/split=generalised:0 holds out photos of seen classes)"
         )
     return Partition(**rows)
 

@@ -48,8 +48,8 @@ class NonFiniteLossError(ValueError):
 class Loop:
     """Steps a method's players on batches; the state after n steps depends on the seed and n alone.
 
-    Every call of `train` seeds torch's generator by `(seed, step)`, so a trial that resumes at such a boundary continues
-    exactly, without generator state in its checkpoint.
+    Every call of `train` seeds torch's generator by `(seed, step)`, so a trial that resumes at such a boundary
+    continues exactly, without generator state in its checkpoint.
     """
 
     def __init__(self, method: Method, feed: Feed, settings: TrainSettings, seed: int) -> None:

@@ -1,0 +1,217 @@
+"""One trial from its first step to its last, without Ray: a search trial on train, or a finalist on train and val."""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sbir.data.feed import Columns, Feed, make_feed
+from sbir.data.protocol import Part, Protocol, partition
+from sbir.data.splits import Split
+from sbir.metrics.retrieval import Retrieval
+from sbir.models.method import Method
+from sbir.training import checkpoint
+from sbir.training.evaluate import evaluate
+from sbir.training.loop import Loop, mix
+from sbir.training.settings import Settings, group
+
+SAVE_EVERY = 20.0  # seconds of work between two checkpoints: what a killed trial repeats at most
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one trial is to do: plain data, since it travels through Tune's config."""
+
+    method: str
+    number: int
+    phase: str  # "search" | "refit"
+    settings: dict[str, Any]
+    seed: int
+    folder: str  # of its own, absolute, on storage that a restarted trial sees
+    steps: int | None = None  # a refit's fixed number of steps
+    fusion: str | None = None  # fixed lambda; None lets validation choose
+
+
+class Run:
+    """A trial that advances from one evaluation to the next; a folder with a checkpoint is continued.
+
+    A resumed run first returns its last saved row again, then equals an uninterrupted one.
+    """
+
+    part: Part = "val"
+
+    def __init__(
+        self,
+        job: Job,
+        method: type[Method],
+        columns: Columns,
+        split: Split,
+        protocol: Protocol,
+        save_every: float = SAVE_EVERY,
+    ) -> None:
+        self.job, self._protocol, self._save_every = job, protocol, save_every
+        self.settings: Settings = group(job.settings)
+        rows = partition(columns.items, split, protocol, self.part)
+        self.feed: Feed = make_feed(columns, rows, method.query_columns, method.gallery_columns, self.settings.data)
+        self.method = build(method, self.feed, self.settings, job.seed)
+        self._loop = Loop(self.method, self.feed, self.settings.train, job.seed)
+        self._steps = (
+            (job.steps if job.steps is not None else self.settings.train.steps) if self.method.players() else 0
+        )
+        self._seconds, self._saved = 0.0, time.perf_counter()
+        self._best: dict[str, Any] = {}
+        self._again: tuple[Row, bool] | None = None
+        self._resume()
+
+    def advance(self) -> tuple[Row, bool]:
+        """Train to the next evaluation; its row, and whether the trial has finished (by budget or by patience)."""
+        if self._again is not None:
+            again, self._again = self._again, None
+            return again
+        started = time.perf_counter()
+        row = self._train()
+        row |= self._evaluate()
+        self._seconds += time.perf_counter() - started
+        row["device_seconds"] = round(self._seconds, 3)
+        finished = self._finished()
+        self._save(row, finished)
+        return row, finished
+
+    def _train(self) -> Row:
+        steps = min(self.settings.train.eval_every, self._steps - self._loop.step)
+        terms = self._loop.train(steps) if steps > 0 else {}
+        step = self._loop.step
+        row = {"step": step, "examples": step * self.settings.train.batch_size}
+        return row | {f"train/{name}": value for name, value in terms.items()}
+
+    def _evaluate(self) -> Row:
+        result = evaluate(self.method, self.feed, self._protocol, fusion=self.job.fusion)
+        select = self._protocol.select
+        value = result.means[select]
+        if not self._best or value > self._best["value"]:
+            self._best = {"value": value, "step": self._loop.step, "bad": 0}
+        else:
+            self._best["bad"] += 1
+        return {
+            **{f"val/{name}": mean for name, mean in result.means.items()},
+            f"best/{select}": self._best["value"],
+            "best/step": self._best["step"],
+            "lambda": result.fusion,
+            "curve": {fusion: means[select] for fusion, means in result.curve.items()},
+        }
+
+    def _finished(self) -> bool:
+        return self._loop.step >= self._steps or self._best["bad"] >= self.settings.train.patience
+
+    def _save(self, row: Row, finished: bool) -> None:
+        if finished or time.perf_counter() - self._saved < self._save_every:
+            return
+        state = {"loop": self._loop.state(), "best": self._best, "row": row, "seconds": self._seconds}
+        checkpoint.save(self._checkpoint, state | {"job": _fingerprint(self.job)})
+        self._saved = time.perf_counter()
+
+    def _resume(self) -> None:
+        if not self._checkpoint.exists():
+            return
+        state = checkpoint.load(self._checkpoint, self.feed.columns.device)
+        if state["job"] != _fingerprint(self.job):
+            raise ValueError(f"{self._checkpoint} must belong to this trial, it has other settings; remove it")
+        self._loop.load(state["loop"])
+        self._best, self._seconds = state["best"], state["seconds"]
+        self._again = state["row"], False
+
+    @property
+    def _checkpoint(self) -> Path:
+        return Path(self.job.folder) / "last.pt"
+
+
+class Refit(Run):
+    """A finalist: trained on train and val for a fixed number of steps, then scored on test, once."""
+
+    part: Part = "test"
+
+    def _evaluate(self) -> Row:
+        if self._loop.step < self._steps:
+            return {}
+        result = evaluate(self.method, self.feed, self._protocol, fusion=self.job.fusion)
+        save_finalist(Path(self.job.folder), self, self._protocol, result)
+        return {**{f"test/{name}": mean for name, mean in result.means.items()}, "lambda": result.fusion}
+
+    def _finished(self) -> bool:
+        return self._loop.step >= self._steps
+
+
+def build(method: type[Method], feed: Feed, settings: Settings, seed: int) -> Method:
+    """A method on the feed's device, with weights that depend on the seed alone, and fitted where it is a closed form."""
+    torch.manual_seed(mix(seed))
+    built = method(feed.spec(), **settings.method).to(feed.columns.device)
+    if type(built).fit is not Method.fit:
+        built.fit(feed.train_rows())
+    return built
+
+
+def save_finalist(folder: Path, run: Run, protocol: Protocol, result: Retrieval) -> None:
+    """Write the model, what it needs to be built again, its top lists and every query's score."""
+    items, rows = run.feed.columns.items, run.feed.partition
+    transforms = {side: asdict(transform) for side, transform in run.feed.transforms.items()}
+    checkpoint.save(folder / "model.pt", {"method": run.method.state_dict(), "transforms": transforms})
+    kind, spec = type(run.method), run.feed.spec()
+    about = {
+        "method": f"{kind.__module__}:{kind.__qualname__}",
+        "job": asdict(run.job),
+        "lambda": result.fusion,
+        "protocol": protocol.as_dict(),
+        "spec": {"query": spec.query, "gallery": spec.gallery, "num_classes": spec.num_classes, "paired": spec.paired},
+        "test": result.means,
+    }
+    write_json(folder / "model.json", about)
+    queries, top = rows.query, result.top.cpu().numpy()
+    arrays = {f"metric/{name}": values.cpu().numpy() for name, values in result.per_query.items()}
+    np.savez(folder / "scores.npz", query=queries, top=rows.gallery[top], **arrays)
+    _write_top(folder / "top.parquet", items, queries, rows.gallery[top])
+
+
+def _write_top(path: Path, items: Any, queries: Any, top: Any) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    count = top.shape[1]
+    columns = {
+        "query": np.repeat(items.item_id[queries].astype(str), count),
+        "rank": np.tile(np.arange(1, count + 1), len(queries)),
+        "gallery": items.item_id[top.ravel()].astype(str),
+        "correct": (items.class_id[top] == items.class_id[queries][:, None]).ravel(),
+    }
+    pq.write_table(pa.table(columns), path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Atomically; numbers that are not finite become null."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(json.dumps(finite(value), indent=1, allow_nan=False) + "\n")
+    part.replace(path)
+
+
+def finite(value: Any) -> Any:
+    """Plain JSON values: NaN and infinity become None, numpy numbers Python's.
+
+    >>> finite({"a": float("nan"), "b": (1, 2.0)})
+    {'a': None, 'b': [1, 2.0]}
+    """
+    if isinstance(value, dict):
+        return {str(key): finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _fingerprint(job: Job) -> str:
+    return json.dumps({**asdict(job), "folder": ""}, sort_keys=True)

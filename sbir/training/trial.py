@@ -1,0 +1,84 @@
+"""The Tune trainable: a worker keeps its process, device and data, and takes one trial after the other."""
+
+import faulthandler
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from sbir.data.feed import Columns
+from sbir.data.loader import Shared
+from sbir.data.protocol import Protocol
+from sbir.data.splits import Split
+from sbir.models.method import Method
+from sbir.training.run import Job, Refit, Run
+
+VALUE = "value"  # best value so far of the maximised metric: what searcher and scheduler look at
+
+
+@dataclass(frozen=True)
+class Constants:
+    """What all trials of a sweep share."""
+
+    methods: Mapping[str, type[Method]]
+    split: Split
+    protocol: Protocol
+    threads: int  # per trial; part of the settings, since another number gives other low bits
+    save_every: float  # seconds between checkpoints
+    step_limit: float  # seconds after which a trial that reports nothing counts as hanging
+
+
+class Trial(tune.Trainable):  # type: ignore[misc, unused-ignore]
+    """One evaluation per step. It says itself how it ended: `finished`, `failed` with a reason, or neither (pruned)."""
+
+    def setup(self, config: dict[str, Any], shared: Shared, constants: Constants) -> None:
+        """Called once per process; `reset_config` serves every further trial."""
+        torch.set_num_threads(constants.threads)
+        self._constants = constants
+        self._columns = Columns(shared.items(), "cuda" if torch.cuda.is_available() else "cpu")
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next trial; it is built in `step`, where its errors are caught."""
+        self._job = Job(**new_config["job"])
+        self._run: Run | None = None
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Advance to the next evaluation. What goes wrong is a result: raising would cost the worker."""
+        folder = Path(self._job.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "hang.txt").open("w") as stacks:
+            faulthandler.dump_traceback_later(self._constants.step_limit, exit=True, file=stacks)
+            try:
+                return self._advance()
+            except torch.cuda.OutOfMemoryError as error:
+                return self._failed(f"out of GPU memory: {error}")
+            except Exception as error:  # the trial's boundary: one trial's error must not end the sweep
+                return self._failed(f"{type(error).__name__}: {error}")
+            finally:
+                faulthandler.cancel_dump_traceback_later()
+
+    def _advance(self) -> dict[str, Any]:
+        if self._run is None:
+            kind = Refit if self._job.phase == "refit" else Run
+            shared = self._constants
+            self._run = kind(
+                self._job,
+                shared.methods[self._job.method],
+                self._columns,
+                shared.split,
+                shared.protocol,
+                shared.save_every,
+            )
+        row, finished = self._run.advance()
+        select = self._constants.protocol.select
+        value = row.get(f"best/{select}", row.get(f"test/{select}", float("nan")))
+        return {"at": row["step"], VALUE: value, "row": row, "finished": finished, "done": finished}
+
+    def _failed(self, reason: str) -> dict[str, Any]:
+        self._run = None
+        return {"at": -1, VALUE: float("nan"), "row": {}, "failed": reason, "finished": False, "done": True}

@@ -1,0 +1,79 @@
+"""What a space draws from: an Optuna trial, with the values that `--set` fixes or narrows and those that a scale replaces."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+
+class Suggests(Protocol):
+    """The three calls of an Optuna trial that a space may use."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of `choices`."""
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        """A number in [low, high]."""
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """A whole number in [low, high]."""
+
+
+class Draw:
+    """Draws settings by key, and keeps what it drew in `settings` and the domains it was asked for in `domains`."""
+
+    def __init__(
+        self,
+        trial: Suggests,
+        key: Callable[[str], str],
+        wanted: Mapping[str, Sequence[Any]],
+        replace: Mapping[str, Mapping[Any, Any]],
+    ) -> None:
+        self.settings: dict[str, Any] = {}
+        self.domains: dict[str, str] = {}
+        self._trial, self._key, self._wanted, self._replace = trial, key, wanted, replace
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of `choices`."""
+        key = self._key(name)
+        swap = self._replace.get(key, {})
+        offered = list(dict.fromkeys(swap.get(choice, choice) for choice in choices))
+        wanted = self._wanted.get(key)
+        if wanted is not None:
+            outside = [value for value in wanted if value not in offered]
+            if outside:
+                raise ValueError(f"{key} must be among {offered}, got {outside[0]!r}; --set it to one of these")
+            offered = list(wanted)
+        self.domains[key] = f"one of {offered}"
+        return self._take(key, offered)
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        """A number in [low, high]."""
+        key = self._key(name)
+        self.domains[key] = f"{low} to {high}{' (log)' if log else ''}"
+        if key in self._wanted:
+            return float(self._wanted_number(key, low, high))
+        return float(self._keep(key, self._trial.suggest_float(key, low, high, step=step, log=log)))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """A whole number in [low, high]."""
+        key = self._key(name)
+        self.domains[key] = f"{low} to {high}{' (log)' if log else ''}"
+        if key in self._wanted:
+            return int(self._wanted_number(key, low, high))
+        return int(self._keep(key, self._trial.suggest_int(key, low, high, step=step, log=log)))
+
+    def _wanted_number(self, key: str, low: float, high: float) -> Any:
+        for value in self._wanted[key]:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+                raise ValueError(f"{key} must be a number from {low} to {high}, got {value!r}")
+        return self._take(key, list(self._wanted[key]))
+
+    def _take(self, key: str, offered: list[Any]) -> Any:
+        return self._keep(key, offered[0] if len(offered) == 1 else self._trial.suggest_categorical(key, offered))
+
+    def _keep(self, key: str, value: Any) -> Any:
+        self.settings[key] = value
+        return value

@@ -52,6 +52,7 @@ class Run:
         columns: Columns,
         split: Split,
         protocol: Protocol,
+        *,
         save_every: float = SAVE_EVERY,
     ) -> None:
         self.job, self._protocol, self._save_every = job, protocol, save_every
@@ -147,7 +148,7 @@ class Refit(Run):
 
 
 def build(method: type[Method], feed: Feed, settings: Settings, seed: int) -> Method:
-    """A method on the feed's device, with weights that depend on the seed alone, and fitted where it is a closed form."""
+    """A method on the feed's device: its first weights depend on the seed alone, and closed forms are fitted."""
     torch.manual_seed(mix(seed))
     built = method(feed.spec(), **settings.method).to(feed.columns.device)
     if type(built).fit is not Method.fit:

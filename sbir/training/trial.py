@@ -72,7 +72,7 @@ class Trial(tune.Trainable):  # type: ignore[misc, unused-ignore]
                 self._columns,
                 shared.split,
                 shared.protocol,
-                shared.save_every,
+                save_every=shared.save_every,
             )
         row, finished = self._run.advance()
         select = self._constants.protocol.select

@@ -1,4 +1,4 @@
-"""What a space draws from: an Optuna trial, with the values that `--set` fixes or narrows and those that a scale replaces."""
+"""What a space draws from: an Optuna trial, with what `--set` fixes or narrows and what a scale replaces."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol

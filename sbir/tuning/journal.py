@@ -13,9 +13,9 @@ from optuna.storages.journal import BaseJournalBackend
 class Journal(BaseJournalBackend):
     """An append-only journal that is held for as long as the process lives.
 
-    Optuna's own file backend locks for every operation, waits 30 s for a stale lock, and makes a study unreadable once a
-    line was torn. Here the lock dies with the process, a torn last line is cut when the file is opened, and an append that
-    fails (disk full) is rolled back. Optuna's tools read the file as it is.
+    Optuna's own file backend locks for every operation, waits 30 s for a stale lock, and makes a study unreadable
+    once a line was torn. Here the lock dies with the process, a torn last line is cut when the file is opened, and an
+    append that fails (disk full) is rolled back. Optuna's tools read the file as it is.
     """
 
     def __init__(self, path: Path) -> None:

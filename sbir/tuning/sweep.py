@@ -26,8 +26,9 @@ class Demo:
 class Sweep:
     """A sweep over the settings of one method, as a script declares it.
 
-    Keys are settings of the method's constructor, or carry a prefix (`train/lr`, `data/feature_dim`). `space` is a dict of
-    domains (a list of choices, or an Optuna distribution) or a function that draws from a `Draw`, for conditional axes.
+    Keys are settings of the method's constructor, or carry a prefix (`train/lr`, `data/feature_dim`). `space` is a
+    dict of domains (a list of choices, or an Optuna distribution) or a function that draws from a `Draw`, for
+    conditional axes.
     `published` are the source's rows, label -> settings: run exactly by `--stage published`, and those named in `first`
     before Optuna's own suggestions in a search. `best` pins settings that a search found, for `--stage ablate`.
     """

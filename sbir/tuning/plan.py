@@ -1,0 +1,138 @@
+"""One method's share of a sweep: a study, its budget of trials, and what to run next."""
+
+import json
+import math
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from sbir.training.loop import mix
+from sbir.training.run import Job
+from sbir.tuning.record import Record
+
+DEATHS = 2  # times that a trial may take its worker down without progress before it counts as failed
+
+
+class Plan:
+    """Hands out a study's trials by number and notes what they report.
+
+    A trial is (method, Optuna's number). Trials that a dead driver left RUNNING are taken up again under their number; the
+    sampler is seeded by number before every ask, so a resumed study asks what an uninterrupted one would have asked.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        study: optuna.Study,
+        total: int,
+        *,
+        phase: str,
+        seed: int,
+        folder: Path,
+        propose: Callable[[optuna.Trial], dict[str, Any]],
+    ) -> None:
+        self.method, self.study, self.total, self.phase = method, study, total, phase
+        self._seed, self._folder, self._propose = seed, folder, propose
+        trials = study.get_trials(deepcopy=False)
+        self._again = [trial for trial in trials if trial.state == TrialState.RUNNING]
+        self.handed = sum(trial.state.is_finished() for trial in trials)
+        self._reported = {trial.number: set(trial.intermediate_values) for trial in self._again}
+        self._records: dict[int, Record] = {}
+
+    @property
+    def share(self) -> float:
+        """Part of the budget that was handed out."""
+        return self.handed / self.total
+
+    def next(self) -> tuple[optuna.Trial, Job] | None:
+        """The next trial: one of a dead driver, a declared one, or one that the sampler suggests; None when all are out."""
+        if self._again:
+            trial = self._retake(self._again.pop(0))
+        elif self.handed >= self.total:
+            return None
+        else:
+            trial = self._ask()
+        self.handed += 1
+        return trial, self._job(trial)
+
+    def note(self, trial: optuna.Trial, result: dict[str, Any]) -> None:
+        """Keep a report: the row first, then the value in the journal. A step that is known changes nothing."""
+        row = result["row"]
+        if not row:
+            return
+        number = trial.number
+        record = self._records.setdefault(number, Record(self.trial_folder(number)))
+        record.append(row)
+        reported = self._reported.setdefault(number, set())
+        if row["step"] not in reported and math.isfinite(result["value"]):
+            trial.report(result["value"], row["step"])
+            reported.add(row["step"])
+            if trial.user_attrs.get("deaths"):
+                trial.set_user_attr("deaths", 0)
+
+    def complete(self, trial: optuna.Trial, result: dict[str, Any]) -> TrialState:
+        """Tell the study how a trial ended, as the trial itself says it."""
+        if result.get("failed"):
+            return self._fail(trial, result["failed"])
+        self.note(trial, result)
+        if result["finished"]:
+            self.study.tell(trial, result["value"])
+            return TrialState.COMPLETE
+        self.study.tell(trial, state=TrialState.PRUNED)
+        return TrialState.PRUNED
+
+    def died(self, trial: optuna.Trial) -> TrialState:
+        """Its worker died: the trial is handed out again from its folder, unless it did so before without progress."""
+        deaths = trial.user_attrs.get("deaths", 0) + 1
+        trial.set_user_attr("deaths", deaths)
+        if deaths >= DEATHS:
+            return self._fail(trial, f"the worker died {deaths} times (memory, a hang or a kill); see its folder")
+        self._again.append(self.study.get_trials(deepcopy=False)[trial.number])
+        self.handed -= 1
+        return TrialState.RUNNING
+
+    def trial_folder(self, number: int) -> Path:
+        """Where a trial keeps its rows and its checkpoint."""
+        parent = "trials" if self.phase == "search" else "finalists"
+        return self._folder / parent / f"{self.method}-{number}"
+
+    def _fail(self, trial: optuna.Trial, reason: str) -> TrialState:
+        trial.set_user_attr("reason", reason)  # a trial that has ended refuses attributes
+        self.study.tell(trial, state=TrialState.FAIL)
+        return TrialState.FAIL
+
+    def _ask(self) -> optuna.Trial:
+        trials = self.study.get_trials(deepcopy=False)
+        waiting = [trial.number for trial in trials if trial.state == TrialState.WAITING]
+        self._seed_sampler(min(waiting, default=len(trials)))
+        return self.study.ask()
+
+    def _retake(self, frozen: FrozenTrial) -> optuna.Trial:
+        self._seed_sampler(frozen.number)
+        return optuna.trial.Trial(self.study, frozen._trial_id)
+
+    def _seed_sampler(self, number: int) -> None:
+        # TPE with its default of 10 random trials would leave a short search nothing to suggest.
+        self.study.sampler = optuna.samplers.TPESampler(
+            seed=mix(self._seed, zlib.crc32(self.method.encode()), number),
+            n_startup_trials=min(10, max(1, self.total // 3)),
+        )
+
+    def _job(self, trial: optuna.Trial) -> Job:
+        settings = self._propose(trial)
+        given = trial.user_attrs
+        text = json.dumps(settings, sort_keys=True)
+        return Job(
+            method=self.method,
+            number=trial.number,
+            phase=self.phase,
+            settings=settings,
+            seed=mix(self._seed, zlib.crc32(text.encode()), given.get("replicate", 0)),
+            folder=str(self.trial_folder(trial.number)),
+            steps=given.get("steps"),
+            fusion=given.get("fusion"),
+        )

@@ -1,0 +1,195 @@
+"""A declared sweep at one scale, with what the user fixed: checked keys and values, axes, declared rows."""
+
+import hashlib
+import json
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+import torch
+from optuna.distributions import FloatDistribution, IntDistribution
+
+from sbir.training.settings import full_key, group
+from sbir.tuning.draw import Draw, Suggests
+from sbir.tuning.sweep import Sweep
+from sbir.types import DataSpec
+
+PROBES = 64  # random draws that show which axes a space function has
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A row that is run as it is declared."""
+
+    label: str
+    settings: dict[str, Any]
+    replicate: int = 0  # rows with equal settings and replicate share one training
+
+
+class Resolved:
+    """What a sweep's trials are drawn from."""
+
+    def __init__(self, sweep: Sweep, *, scale: str, wanted: Mapping[str, Sequence[Any]]) -> None:
+        self.sweep = sweep
+        demo = scale == "demo"
+        self._replace = self._full(sweep.demo.replace) if demo else {}
+        self._wanted = {full_key(key, sweep.method): list(values) for key, values in wanted.items()}
+        self.constants = self._full(sweep.demo.settings) if demo else {}
+        self.axes = self._probe()
+        self.constants |= self._fixed()
+        self.rows = [self._declared(label, row) for label, row in sweep.published.items()]
+        unknown = [label for label in sweep.first if label not in sweep.published]
+        if unknown:
+            raise ValueError(f"`first` must name published rows, got {unknown[0]!r}; known: {list(sweep.published)}")
+
+    def propose(self, trial: optuna.Trial) -> dict[str, Any]:
+        """The settings of a trial: constants, drawn axes, and what a declared row says beside its axes."""
+        declared = trial.user_attrs.get("settings", {})
+        if trial.user_attrs.get("exact"):
+            return {**self.constants, **declared}
+        return {**self.constants, **self._draw(trial).settings, **declared}
+
+    def allowed(self, labels: Iterable[str] | None = None) -> list[Declared]:
+        """The declared rows that agree with what the user set."""
+        rows = [row for row in self.rows if labels is None or row.label in labels]
+        return [
+            row
+            for row in rows
+            if all(row.settings.get(key, values[0]) in values for key, values in self._wanted.items())
+        ]
+
+    def parameters(self, row: Declared) -> dict[str, Any]:
+        """The part of a row that Optuna may learn from: its axes, which must lie in the space."""
+        drawn = self._draw(_Fixed(row.settings)).settings
+        outside = {key: value for key, value in row.settings.items() if key in drawn and drawn[key] != value}
+        if outside:
+            raise ValueError(f"row {row.label!r} must lie in the space, got {outside}; add the value to the axis")
+        return {key: value for key, value in row.settings.items() if key in self.axes}
+
+    def check_values(self, spec: DataSpec) -> None:
+        """Build every declared row and some random draws without memory, so that a bad value fails before any trial."""
+        draws = [self._draw(_Random(seed)).settings for seed in range(PROBES)]
+        seen = set()
+        for settings in [row.settings for row in self.allowed()] + draws:
+            whole = {**self.constants, **settings}
+            text = json.dumps(whole, sort_keys=True)
+            if text not in seen:
+                seen.add(text)
+                grouped = group(whole)
+                with torch.device("meta"):
+                    self.sweep.method(spec, **grouped.method)
+
+    def signature(self) -> str:
+        """Changes with anything that changes which trials are run."""
+        parts = [self.axes, self.constants, [[row.label, row.settings, row.replicate] for row in self.rows]]
+        parts.append(list(self.sweep.first))
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+    def _full(self, mapping: Mapping[str, Any]) -> dict[str, Any]:
+        return {full_key(key, self.sweep.method): value for key, value in mapping.items()}
+
+    def _probe(self) -> dict[str, str]:
+        axes: dict[str, str] = {}
+        for seed in range(PROBES):
+            axes.update(self._draw(_Random(seed)).domains)
+        return axes
+
+    def _fixed(self) -> dict[str, Any]:
+        fixed = {}
+        for key, values in self._wanted.items():
+            if key not in self.axes:
+                if len(values) > 1:
+                    raise ValueError(f"{key} is no axis of this sweep and so takes one value, got {values}")
+                fixed[key] = values[0]
+        return fixed
+
+    def _declared(self, label: str, row: Mapping[str, Any]) -> Declared:
+        settings = {key: value for key, value in row.items() if key != "replicate"}
+        settings = self._full(settings)
+        swapped = {key: self._replace.get(key, {}).get(value, value) for key, value in settings.items()}
+        return Declared(label, swapped, row.get("replicate", 0))
+
+    def _draw(self, trial: Suggests) -> Draw:
+        draw = Draw(trial, lambda key: full_key(key, self.sweep.method), self._wanted, self._replace)
+        space = self.sweep.space
+        if callable(space):
+            space(draw)
+        else:
+            for name, domain in space.items():
+                _suggest(draw, name, domain)
+        return draw
+
+
+def parse_set(text: str) -> tuple[str, list[Any]]:
+    """`KEY=VALUE` or `KEY=V1,V2`: numbers, true/false/none and words.
+
+    >>> parse_set("latent=1024,2048"), parse_set("decode=s+e"), parse_set("deeper=true")
+    (('latent', [1024, 2048]), ('decode', ['s+e']), ('deeper', [True]))
+    """
+    key, sign, value = text.partition("=")
+    if not sign or not key or not value:
+        raise ValueError(f"--set takes KEY=VALUE or KEY=VALUE,VALUE, got {text!r}")
+    return key.strip(), [_parse_value(word.strip()) for word in value.split(",")]
+
+
+def _parse_value(word: str) -> Any:
+    words = {"true": True, "false": False, "none": None, "null": None}
+    if word.lower() in words:
+        return words[word.lower()]
+    for number in (int, float):
+        try:
+            return number(word)
+        except ValueError:
+            continue
+    return word
+
+
+def _suggest(draw: Draw, name: str, domain: Any) -> None:
+    if isinstance(domain, FloatDistribution):
+        draw.suggest_float(name, domain.low, domain.high, step=domain.step, log=domain.log)
+    elif isinstance(domain, IntDistribution):
+        draw.suggest_int(name, domain.low, domain.high, step=domain.step, log=domain.log)
+    elif isinstance(domain, str) or not isinstance(domain, Sequence):
+        raise ValueError(f"the domain of {name} must be a list of choices or an Optuna distribution, got {domain!r}")
+    else:
+        draw.suggest_categorical(name, domain)
+
+
+class _Random:
+    """Draws at random, to find out which axes a space has."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return self._random.choice(list(choices))
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        return self._random.uniform(low, high)
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        return self._random.randint(low, high)
+
+
+class _Fixed(_Random):
+    """Gives the values of a row where it has them."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        super().__init__(0)
+        self._settings = settings
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        value = self._settings.get(name, choices[0])
+        return value if value in choices else choices[0]
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        return min(max(float(self._settings.get(name, low)), low), high)
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        return min(max(int(self._settings.get(name, low)), low), high)

@@ -20,8 +20,9 @@ DEATHS = 2  # times that a trial may take its worker down without progress befor
 class Plan:
     """Hands out a study's trials by number and notes what they report.
 
-    A trial is (method, Optuna's number). Trials that a dead driver left RUNNING are taken up again under their number; the
-    sampler is seeded by number before every ask, so a resumed study asks what an uninterrupted one would have asked.
+    A trial is (method, Optuna's number). Trials that a dead driver left RUNNING are taken up again under their
+    number; the sampler is seeded by number before every ask, so a resumed study asks what an uninterrupted one would
+    have asked.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Plan:
         return self.handed / self.total
 
     def next(self) -> tuple[optuna.Trial, Job] | None:
-        """The next trial: one of a dead driver, a declared one, or one that the sampler suggests; None when all are out."""
+        """The next trial: a dead driver's, a declared one, or one that the sampler suggests; None when all are out."""
         if self._again:
             trial = self._retake(self._again.pop(0))
         elif self.handed >= self.total:

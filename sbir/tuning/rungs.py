@@ -1,4 +1,4 @@
-"""Asynchronous successive halving on our own step counter, rebuilt from the journal, a method compared with itself only."""
+"""Asynchronous successive halving on our own step counter, rebuilt from the journal, within one method only."""
 
 from typing import Any
 
@@ -14,8 +14,9 @@ STANDING = 4  # results that must stand in a rung before anything is cut there
 class Rungs(FIFOScheduler):  # type: ignore[misc, unused-ignore]
     """Stops a search trial that is not in the best third of those that reached the same number of steps.
 
-    Unlike Tune's ASHA (which cuts trial 2 against trial 1), nothing is cut before four results stand in a rung; declared
-    rows and finalists are never cut. A trial enters a rung once, so a report that a resumed trial repeats changes nothing.
+    Unlike Tune's ASHA (which cuts trial 2 against trial 1), nothing is cut before four results stand in a rung;
+    declared rows and finalists are never cut. A trial enters a rung once, so a report that a resumed trial repeats
+    changes nothing.
     """
 
     def __init__(self, studies: Studies, levels: list[int], *, prune: bool) -> None:

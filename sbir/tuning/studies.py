@@ -15,8 +15,8 @@ from sbir.tuning.plan import Plan
 class Studies(Searcher):  # type: ignore[misc, unused-ignore]
     """Hands each free worker the next trial of the method with the smallest used share.
 
-    Not Ray's `OptunaSearch`: that one tells stopped trials as COMPLETE, keeps zombies and cannot resume from the journal.
-    `phases` make plans one after the other: the second phase (finalists) sees the end of the first.
+    Not Ray's `OptunaSearch`: that one tells stopped trials as COMPLETE, keeps zombies and cannot resume from the
+    journal. `phases` make plans one after the other: the second phase (finalists) sees the end of the first.
     """
 
     def __init__(self, phases: Sequence[Callable[[], list[Plan]]], deadline: float | None = None) -> None:
@@ -73,10 +73,7 @@ class Studies(Searcher):  # type: ignore[misc, unused-ignore]
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Keep how a trial ended."""
         plan, trial = self.live.pop(trial_id)
-        if error or result is None:
-            state = plan.died(trial)
-        else:
-            state = plan.complete(trial, result)
+        state = plan.died(trial) if error or result is None else plan.complete(trial, result)
         if state != TrialState.RUNNING:
             self.ended.append((plan, trial.number, state))
 

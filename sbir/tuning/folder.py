@@ -1,0 +1,105 @@
+"""A run's folder: its name, its manifest, and whether an interrupted one is to be resumed."""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import subprocess
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sbir.training.run import write_json
+from sbir.tuning.options import Options
+
+MANIFEST, SUMMARY, JOURNAL = "manifest.json", "summary.json", "study.journal"
+PACKAGES = ("sbir", "torch", "torchvision", "ray", "optuna", "wandb", "numpy", "pyarrow")
+
+
+def choose_folder(options: Options, request: dict[str, Any]) -> tuple[Path, bool]:
+    """The run's folder, and whether it is an interrupted run that goes on.
+
+    Without `--name` the script's last interrupted run with the same request is resumed. Raises where the named folder is
+    finished, or belongs to a request that differs, and says in what.
+    """
+    if options.name is not None:
+        return _named(options, request)
+    found = [path.parent for path in options.runs.glob(f"{options.script}-*/{MANIFEST}")]
+    open_runs = [path for path in found if not (path / SUMMARY).exists() and _request(path) == request]
+    if open_runs:
+        return max(open_runs, key=lambda path: (path / MANIFEST).stat().st_mtime), True
+    stem = f"{options.script}-{datetime.now():%Y%m%d-%H%M}"
+    names = [stem, *(f"{stem}-{number}" for number in range(2, 1000))]
+    return next(options.runs / name for name in names if not (options.runs / name).exists()), False
+
+
+def _named(options: Options, request: dict[str, Any]) -> tuple[Path, bool]:
+    folder = options.runs / str(options.name)
+    if not (folder / MANIFEST).exists():
+        if options.extend:
+            raise ValueError(f"--extend needs a run to go on with, {folder} is none; leave --extend out")
+        if folder.exists() and any(folder.iterdir()):
+            raise ValueError(f"a new run needs a new or empty folder, {folder} holds other files; take another --name")
+        return folder, False
+    held = _request(folder)
+    ignored = {"trials"} if options.extend else set()
+    differing = sorted(key for key in request if request[key] != held.get(key) and key not in ignored)
+    if differing:
+        got = ", ".join(f"{key}: {held.get(key)!r} there, {request[key]!r} asked" for key in differing)
+        raise ValueError(
+            f"a run goes on with the settings it began with, {folder} differs ({got}); take another --name"
+        )
+    if (folder / SUMMARY).exists():
+        if not options.extend:
+            raise ValueError(f"{folder} is finished; take another --name, or --extend --trials N to go on with it")
+        (folder / SUMMARY).unlink()
+    return folder, True
+
+
+def _request(folder: Path) -> dict[str, Any]:
+    try:
+        request: dict[str, Any] = json.loads((folder / MANIFEST).read_text())["request"]
+    except (ValueError, KeyError, OSError) as error:
+        raise ValueError(f"{folder / MANIFEST} must be a sweep's manifest, reading it failed: {error}") from None
+    return request
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """The manifest with what a reviewer needs: versions, git state, time."""
+    versions = {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
+    write_json(
+        folder / MANIFEST,
+        manifest | {"versions": versions, "git": _git(), "created": datetime.now().isoformat(timespec="seconds")},
+    )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git() -> dict[str, Any] | None:
+    """Commit and a hash of what is not committed, of the folder that the sweep is started in."""
+    try:
+        commit = _run_git("rev-parse", "HEAD").strip()
+        diff = _run_git("diff", "HEAD")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit, "dirty": hashlib.sha256(diff.encode()).hexdigest()[:12] if diff else None}
+
+
+def _run_git(*words: str) -> str:
+    return subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=10).stdout
+
+
+def count_look(runs: Path, split_hash: str, run: str) -> int:
+    """Count that this run has looked at the test part of a split; how many runs have by now."""
+    path = runs / "looks_at_test.json"
+    looks: dict[str, list[str]] = json.loads(path.read_text()) if path.exists() else {}
+    runs_of_split = looks.setdefault(split_hash, [])
+    if run not in runs_of_split:
+        runs_of_split.append(run)
+        write_json(path, looks)
+    return len(runs_of_split)

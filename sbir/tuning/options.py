@@ -1,0 +1,100 @@
+"""The command line of every sweep script: the same few flags, and no other flag for a hyper-parameter."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sbir.tuning.space import parse_set
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user asked for."""
+
+    script: str
+    data: Path | None
+    stage: str
+    trials: int
+    final_seeds: int
+    seed: int
+    name: str | None
+    runs: Path
+    address: str
+    workers: int | None
+    time_limit: float | None  # minutes of search
+    scale: str
+    wanted: dict[str, list[Any]]
+    wandb: str | None
+    extend: bool
+    smoke: bool
+
+
+def parse(script: str, doc: str | None, argv: Sequence[str] | None = None) -> Options:
+    """Read the flags; argparse itself ends the process with status 2 on a bad one."""
+    parser = argparse.ArgumentParser(prog=script, description=doc, allow_abbrev=False)
+    add = parser.add_argument
+    add("--data", type=Path, metavar="STORE", help="feature store; the embedded synthetic data when left out")
+    add("--stage", choices=("search", "published", "ablate"), default="search",
+        help="search the axes; run exactly the source's rows; or vary the pinned best setting one axis at a time")  # fmt: skip
+    add("--trials", type=int, help="trials a method (default 12; 2 with --smoke)")
+    add(
+        "--final-seeds",
+        type=int,
+        help="refits of the winner on train + val, scored on test (default 5; 1 with --smoke)",
+    )
+    add("--seed", type=int, default=0)
+    add("--name", help="name of the run: resumes an interrupted one (default: script and time)")
+    add("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of all runs (default runs)")
+    add("--address", default=os.environ.get("RAY_ADDRESS", "local"), help="Ray cluster (default $RAY_ADDRESS or local)")
+    add("--workers", type=int, help="trials at once (default: one a GPU, or one a core with one thread each)")
+    add("--time-limit", type=float, metavar="MINUTES", help="end the search after so long; finalists still run")
+    add("--scale", choices=("demo", "paper"), help="demo: sizes for a CPU, marked so (default without a GPU)")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="fix or narrow (V1,V2) an axis, or set any key")
+    add("--wandb", choices=("offline", "online", "off"), help="default offline; $WANDB_MODE counts")
+    add("--extend", action="store_true", help="go on with a finished run (--name) up to --trials")
+    add("--smoke", action="store_true", help="two tiny trials: does everything work?")
+    return _options(script, parser.parse_args(argv))
+
+
+def _options(script: str, given: argparse.Namespace) -> Options:
+    if given.address.startswith("ray://"):
+        raise ValueError(
+            f"--address must be a cluster address or `auto`, got {given.address}: through ray:// the sweep would run on the "
+            "head without your callbacks; run the script on the head, or submit it with `ray job submit`"
+        )
+    for flag in ("trials", "workers", "time_limit"):
+        value = getattr(given, flag)
+        if value is not None and value <= 0:
+            raise ValueError(f"--{flag.replace('_', '-')} must be above 0, got {value}")
+    if given.final_seeds is not None and given.final_seeds < 0:
+        raise ValueError(f"--final-seeds must be 0 or more, got {given.final_seeds}")
+    if given.extend and not given.name:
+        raise ValueError("--extend needs --name, the run to go on with")
+    wanted: dict[str, list[Any]] = {}
+    for text in given.set:
+        key, values = parse_set(text)
+        wanted[key] = values
+    scale = given.scale or ("paper" if torch.cuda.is_available() and not given.smoke else "demo")
+    return Options(
+        script=script,
+        data=given.data,
+        stage=given.stage,
+        trials=given.trials or (2 if given.smoke else 12),
+        final_seeds=given.final_seeds if given.final_seeds is not None else (1 if given.smoke else 5),
+        seed=given.seed,
+        name=given.name,
+        runs=given.runs,
+        address=given.address,
+        workers=given.workers,
+        time_limit=given.time_limit,
+        scale=scale,
+        wanted=wanted,
+        wandb=given.wandb,
+        extend=given.extend,
+        smoke=given.smoke,
+    )

@@ -1,0 +1,102 @@
+"""Ray and Tune around the searcher: start, rounds of `Tuner.fit`, clean interruption."""
+
+import math
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sbir.data.loader import Shared
+from sbir.training.trial import Constants, Trial
+from sbir.tuning.rungs import Rungs
+from sbir.tuning.studies import Studies
+
+ROUNDS = 20  # times that Tune itself may go down (Ray's memory monitor does that) before we give up
+
+
+class InterruptedSweepError(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM stopped the sweep; its folder can be resumed."""
+
+
+@dataclass(frozen=True)
+class Slots:
+    """How many trials run at once, and what each of them asks for. One bundle for all, or workers are not reused."""
+
+    workers: int
+    bundle: dict[str, float]
+
+
+@contextmanager
+def ray_session(address: str, workers: int | None) -> Iterator[Slots]:
+    """A running Ray, started here when the address is `local`, and ended with the block."""
+    import ray
+
+    started = not ray.is_initialized()
+    if started:
+        local = (
+            {"num_cpus": max(workers or 0, os.cpu_count() or 1), "include_dashboard": False}
+            if address == "local"
+            else {}
+        )
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **local)
+    before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    try:
+        yield _slots(ray.cluster_resources(), workers)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if started:
+            ray.shutdown()
+
+
+def _slots(resources: dict[str, float], workers: int | None) -> Slots:
+    gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
+    if not gpus:
+        return Slots(workers or cpus, {"cpu": 1.0})
+    workers = workers or gpus
+    share = 1 / math.ceil(workers / gpus)
+    return Slots(workers, {"cpu": 1.0, "gpu": math.floor(share * 100) / 100})
+
+
+def run_trials(
+    studies: Studies, rungs: Rungs, callbacks: list[Any], slots: Slots, *, shared: Shared, constants: Constants
+) -> None:
+    """Run until the studies are done. Raises `InterruptedSweepError` when a signal ended it before."""
+    from ray import tune
+
+    trainable = tune.with_resources(tune.with_parameters(Trial, shared=shared, constants=constants), slots.bundle)
+    for left in reversed(range(ROUNDS)):
+        with tempfile.TemporaryDirectory(prefix="sbir-tune-") as scratch:
+            tuner = tune.Tuner(
+                trainable,
+                tune_config=tune.TuneConfig(
+                    search_alg=studies,
+                    scheduler=rungs,
+                    num_samples=-1,
+                    max_concurrent_trials=slots.workers,
+                    reuse_actors=True,
+                    trial_dirname_creator=lambda trial: str(trial.trial_id),
+                ),
+                run_config=tune.RunConfig(
+                    name="sweep",
+                    storage_path=scratch,
+                    verbose=0,
+                    callbacks=callbacks,
+                    failure_config=tune.FailureConfig(max_failures=0),
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                ),
+            )
+            try:
+                tuner.fit()
+            except RuntimeError:
+                # A worker killed by Ray's memory monitor ends the whole fit. The journal knows what was running.
+                if not left:
+                    raise
+                studies.requeue()
+                continue
+        if not studies.done:
+            raise InterruptedSweepError
+        return

@@ -173,7 +173,7 @@ def save_finalist(folder: Path, run: Run, protocol: Protocol, result: Retrieval)
     write_json(folder / "model.json", about)
     queries, top = rows.query, result.top.cpu().numpy()
     arrays = {f"metric/{name}": values.cpu().numpy() for name, values in result.per_query.items()}
-    np.savez(folder / "scores.npz", query=queries, top=rows.gallery[top], **arrays)
+    np.savez(folder / "scores.npz", allow_pickle=False, query=queries, top=rows.gallery[top], **arrays)
     _write_top(folder / "top.parquet", items, queries, rows.gallery[top])
 
 

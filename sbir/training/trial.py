@@ -34,7 +34,7 @@ class Constants:
 class Trial(tune.Trainable):  # type: ignore[misc, unused-ignore]
     """One evaluation per step. It says itself how it ended: `finished`, `failed` with a reason, or neither (pruned)."""
 
-    def setup(self, config: dict[str, Any], shared: Shared, constants: Constants) -> None:
+    def setup(self, config: dict[str, Any], *, shared: Shared, constants: Constants) -> None:  # type: ignore[override]
         """Called once per process; `reset_config` serves every further trial."""
         torch.set_num_threads(constants.threads)
         self._constants = constants

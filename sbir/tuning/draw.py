@@ -30,7 +30,7 @@ class Draw:
         replace: Mapping[str, Mapping[Any, Any]],
     ) -> None:
         self.settings: dict[str, Any] = {}
-        self.domains: dict[str, str] = {}
+        self.domains: dict[str, list[Any] | str] = {}
         self._trial, self._key, self._wanted, self._replace = trial, key, wanted, replace
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
@@ -44,7 +44,7 @@ class Draw:
             if outside:
                 raise ValueError(f"{key} must be among {offered}, got {outside[0]!r}; --set it to one of these")
             offered = list(wanted)
-        self.domains[key] = f"one of {offered}"
+        self.domains[key] = offered
         return self._take(key, offered)
 
     def suggest_float(

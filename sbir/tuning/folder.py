@@ -19,8 +19,8 @@ PACKAGES = ("sbir", "torch", "torchvision", "ray", "optuna", "wandb", "numpy", "
 def choose_folder(options: Options, request: dict[str, Any]) -> tuple[Path, bool]:
     """The run's folder, and whether it is an interrupted run that goes on.
 
-    Without `--name` the script's last interrupted run with the same request is resumed. Raises where the named folder is
-    finished, or belongs to a request that differs, and says in what.
+    Without `--name` the script's last interrupted run with the same request is resumed. Raises where the named folder
+    is finished, or belongs to a request that differs, and says in what.
     """
     if options.name is not None:
         return _named(options, request)

@@ -45,7 +45,7 @@ def parse(script: str, doc: str | None, argv: Sequence[str] | None = None) -> Op
     add(
         "--final-seeds",
         type=int,
-        help="refits of the winner on train + val, scored on test (default 5; 1 with --smoke)",
+        help="refits of the winner on train + val (default 5; 1 with --smoke)",
     )
     add("--seed", type=int, default=0)
     add("--name", help="name of the run: resumes an interrupted one (default: script and time)")
@@ -64,8 +64,8 @@ def parse(script: str, doc: str | None, argv: Sequence[str] | None = None) -> Op
 def _options(script: str, given: argparse.Namespace) -> Options:
     if given.address.startswith("ray://"):
         raise ValueError(
-            f"--address must be a cluster address or `auto`, got {given.address}: through ray:// the sweep would run on the "
-            "head without your callbacks; run the script on the head, or submit it with `ray job submit`"
+            f"--address must be a cluster address or `auto`, got {given.address}: through ray:// the "
+            "sweep would run on the head, without your terminal; run it on the head, or use `ray job submit`"
         )
     for flag in ("trials", "workers", "time_limit"):
         value = getattr(given, flag)

@@ -76,7 +76,9 @@ class Plan:
                 trial.set_user_attr("deaths", 0)
 
     def complete(self, trial: optuna.Trial, result: dict[str, Any]) -> TrialState:
-        """Tell the study how a trial ended, as the trial itself says it."""
+        """Tell the study how a trial ended, as the trial itself says it, and drop what only a resumed trial needs."""
+        for name in ("last.pt", "hang.txt"):
+            (self.trial_folder(trial.number) / name).unlink(missing_ok=True)
         if result.get("failed"):
             return self._fail(trial, result["failed"])
         self.note(trial, result)

@@ -20,7 +20,7 @@ class Rungs(FIFOScheduler):  # type: ignore[misc, unused-ignore]
     """
 
     def __init__(self, studies: Studies, levels: list[int], *, prune: bool) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._studies, self._levels, self._prune = studies, levels, prune
         self._rungs: dict[tuple[str, int], dict[int, float]] = {}
         for plan in studies.plans:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import optuna
 import torch
 from optuna.distributions import FloatDistribution, IntDistribution
 
@@ -44,10 +43,10 @@ class Resolved:
         if unknown:
             raise ValueError(f"`first` must name published rows, got {unknown[0]!r}; known: {list(sweep.published)}")
 
-    def propose(self, trial: optuna.Trial) -> dict[str, Any]:
+    def propose(self, trial: Suggests, attributes: Mapping[str, Any]) -> dict[str, Any]:
         """The settings of a trial: constants, drawn axes, and what a declared row says beside its axes."""
-        declared = trial.user_attrs.get("settings", {})
-        if trial.user_attrs.get("exact"):
+        declared = attributes.get("settings", {})
+        if attributes.get("exact"):
             return {**self.constants, **declared}
         return {**self.constants, **self._draw(trial).settings, **declared}
 
@@ -59,6 +58,18 @@ class Resolved:
             for row in rows
             if all(row.settings.get(key, values[0]) in values for key, values in self._wanted.items())
         ]
+
+    def ablation(self) -> list[Declared]:
+        """The pinned best setting, and every setting that differs from it in one axis of choices."""
+        if not self.sweep.best:
+            raise ValueError(f"--stage ablate needs a pinned best setting, sweep {self.sweep.name} declares none")
+        best = self._declared("best", self.sweep.best)
+        rows = [best]
+        for key, domain in self.axes.items():
+            choices = domain if isinstance(domain, list) else []
+            others = [choice for choice in choices if choice != best.settings.get(key)]
+            rows += [Declared(f"{key}={choice}", best.settings | {key: choice}) for choice in others]
+        return rows
 
     def parameters(self, row: Declared) -> dict[str, Any]:
         """The part of a row that Optuna may learn from: its axes, which must lie in the space."""
@@ -90,8 +101,8 @@ class Resolved:
     def _full(self, mapping: Mapping[str, Any]) -> dict[str, Any]:
         return {full_key(key, self.sweep.method): value for key, value in mapping.items()}
 
-    def _probe(self) -> dict[str, str]:
-        axes: dict[str, str] = {}
+    def _probe(self) -> dict[str, list[Any] | str]:
+        axes: dict[str, list[Any] | str] = {}
         for seed in range(PROBES):
             axes.update(self._draw(_Random(seed)).domains)
         return axes

@@ -1,0 +1,56 @@
+"""The baselines that stand in every table, fitted and scored as every other method is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sbir.data.feed import Columns, has_pairs, make_feed
+from sbir.data.protocol import Part, Protocol, partition
+from sbir.data.splits import Split
+from sbir.data.transform import TransformSettings
+from sbir.metrics.retrieval import Retrieval
+from sbir.models.linear_map import LinearMap
+from sbir.models.mean_removed import MeanRemoved
+from sbir.models.method import Method
+from sbir.models.raw import Raw
+from sbir.training.evaluate import evaluate
+from sbir.training.run import build
+from sbir.training.settings import Settings
+from sbir.training.loop import TrainSettings
+
+PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # of the ridge, relative to the mean eigenvalue; chosen on validation
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A row of the table that no trial produced."""
+
+    row: str
+    given: str
+    val: Mapping[str, float]
+    test: Retrieval
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def score_baselines(columns: Columns, split: Split, protocol: Protocol) -> list[Baseline]:
+    """Raw feature, per-domain mean removed, and the linear maps, each on validation and, fitted on train + val, on test."""
+    paired = has_pairs(columns.items, partition(columns.items, split, protocol, "val"))
+    to = "sketch-photo pairs" if paired else "class labels"
+
+    def score(method: type[Method], settings: Mapping[str, Any], part: Part) -> Retrieval:
+        rows = partition(columns.items, split, protocol, part)
+        feed = make_feed(columns, rows, method.query_columns, method.gallery_columns, TransformSettings())
+        return evaluate(build(method, feed, Settings(settings, TrainSettings(), TransformSettings()), 0), feed, protocol)
+
+    def baseline(row: str, given: str, method: type[Method], choices: list[dict[str, Any]]) -> Baseline:
+        scored = [(score(method, settings, "val"), settings) for settings in choices]
+        val, settings = max(scored, key=lambda pair: pair[0].means[protocol.select])
+        return Baseline(row, given, val.means, score(method, settings, "test"), settings)
+
+    ridges = [{"kind": "ridge", "penalty": penalty} for penalty in PENALTIES]
+    return [
+        baseline("raw", "nothing", Raw, [{}]),
+        baseline("mean removed", "domains", MeanRemoved, [{}]),
+        baseline("ridge", to, LinearMap, ridges),
+        baseline("Procrustes", to, LinearMap, [{"kind": "procrustes"}]),
+    ]

@@ -1,0 +1,129 @@
+"""The plans of a run: declared rows and search first, then the winner's refits."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from sbir.data.protocol import Partition
+from sbir.tracking.rows import read_rows
+from sbir.tuning.options import Options
+from sbir.tuning.plan import Plan
+from sbir.tuning.space import Declared, Resolved
+
+
+class Phases:
+    """Makes the plans of each phase from the journal, the same ones whether the run is new or resumed."""
+
+    def __init__(
+        self,
+        storage: optuna.storages.BaseStorage,
+        folder: Path,
+        options: Options,
+        resolved: Sequence[Resolved],
+        *,
+        fit: tuple[Partition, Partition],
+    ) -> None:
+        self._storage, self._folder, self._options, self._resolved = storage, folder, options, resolved
+        # A refit on train + val takes as many passes over its queries as the winner had taken at its best.
+        self._growth = len(fit[1].train_query) / len(fit[0].train_query)
+
+    def search(self) -> list[Plan]:
+        """One plan a method: its declared rows, then Optuna's suggestions up to the budget."""
+        return [self._search(resolved) for resolved in self._resolved]
+
+    def refit(self) -> list[Plan]:
+        """One plan a method that has a winner: its settings again on train + val, once a seed."""
+        plans = [self._refit(resolved) for resolved in self._resolved] if self._options.final_seeds else []
+        return [plan for plan in plans if plan is not None]
+
+    def winner(self, resolved: Resolved) -> FrozenTrial | None:
+        """The trial with the best validation value among those that ran to their end."""
+        trials = self._study(resolved.sweep.name).get_trials(states=[TrialState.COMPLETE], deepcopy=False)
+        return max(trials, key=lambda trial: (trial.value or 0.0, -trial.number), default=None)
+
+    def settings(self, resolved: Resolved, trial: FrozenTrial) -> dict[str, Any]:
+        """All settings of a trial that has been run."""
+        return resolved.propose(optuna.trial.FixedTrial(trial.params), trial.user_attrs)
+
+    def _search(self, resolved: Resolved) -> Plan:
+        name, stage = resolved.sweep.name, self._options.stage
+        study = self._study(name)
+        total = self._options.trials
+        if stage == "search":
+            first = resolved.allowed(resolved.sweep.first)[: max(1, total // 3)]
+            _enqueue(study, [(row, resolved.parameters(row), False) for row in first])
+        else:
+            rows = _shared(resolved.allowed() if stage == "published" else resolved.ablation())
+            if not rows:
+                raise ValueError(f"--stage {stage} found no declared row that agrees with --set; set fewer keys")
+            _enqueue(study, [(row, {}, True) for row in rows])
+            total = len(rows)
+        return self._plan(resolved, study, total, "search")
+
+    def _refit(self, resolved: Resolved) -> Plan | None:
+        winner = self.winner(resolved)
+        if winner is None:
+            return None
+        name = resolved.sweep.name
+        chosen = best_row(read_rows(self._folder / "trials" / f"{name}-{winner.number}"))
+        study = self._study(f"{name} refit of {winner.number}")
+        settings = self.settings(resolved, winner)
+        attributes = {
+            "exact": True,
+            "settings": settings,
+            "steps": max(1, round(chosen["step"] * self._growth)) if chosen["step"] else 0,
+            "fusion": chosen["lambda"],
+        }
+        known = {trial.user_attrs["replicate"] for trial in study.get_trials(deepcopy=False)}
+        for seed in range(1, self._options.final_seeds + 1):
+            if seed not in known:
+                study.enqueue_trial({}, user_attrs=attributes | {"replicate": seed, "label": f"seed {seed}"})
+        return self._plan(resolved, study, self._options.final_seeds, "refit")
+
+    def _plan(self, resolved: Resolved, study: optuna.Study, total: int, phase: str) -> Plan:
+        return Plan(
+            resolved.sweep.name,
+            study,
+            total,
+            phase=phase,
+            seed=self._options.seed,
+            folder=self._folder.resolve(),
+            propose=lambda trial: resolved.propose(trial, trial.user_attrs),
+        )
+
+    def _study(self, name: str) -> optuna.Study:
+        return optuna.create_study(
+            storage=self._storage,
+            study_name=name,
+            direction="maximize",
+            load_if_exists=True,
+            pruner=optuna.pruners.NopPruner(),
+            sampler=optuna.samplers.RandomSampler(seed=0),
+        )
+
+
+def best_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The evaluation that a trial's value comes from."""
+    return next(row for row in rows if row["step"] == rows[-1]["best/step"])
+
+
+def _enqueue(study: optuna.Study, rows: list[tuple[Declared, dict[str, Any], bool]]) -> None:
+    known = {trial.user_attrs.get("label") for trial in study.get_trials(deepcopy=False)}
+    for row, parameters, exact in rows:
+        if row.label not in known:
+            attributes = {"label": row.label, "settings": row.settings, "replicate": row.replicate, "exact": exact}
+            study.enqueue_trial(parameters, user_attrs=attributes)
+
+
+def _shared(rows: list[Declared]) -> list[Declared]:
+    """Rows with equal settings are one training under all their labels: lambda is no setting of a training."""
+    groups: dict[str, list[Declared]] = {}
+    for row in rows:
+        groups.setdefault(json.dumps([row.settings, row.replicate], sort_keys=True), []).append(row)
+    return [
+        Declared(", ".join(row.label for row in same), same[0].settings, same[0].replicate) for same in groups.values()
+    ]

@@ -11,9 +11,9 @@ from sbir.types import Batch, Distance, Player, Rows, Sampling, TrainRows, Views
 class Method(nn.Module, ABC):
     """A retrieval method: it embeds queries and gallery items into one space.
 
-    A subclass's constructor is its configuration: `__init__(self, spec: DataSpec, *, latent: int = 1024, ...)`, keyword-only
-    settings with the paper's values as defaults; a bad value raises `ValueError` there. A method without parameters is a
-    closed form: `fit` does all of its work and no step is taken.
+    A subclass's constructor is its configuration: `__init__(self, spec: DataSpec, *, latent: int = 1024, ...)`,
+    keyword-only settings with the paper's values as defaults; a bad value raises `ValueError` there. A method without
+    parameters is a closed form: `fit` does all of its work and no step is taken.
     """
 
     sampling: Sampling = Sampling(roles=())
@@ -21,7 +21,7 @@ class Method(nn.Module, ABC):
     query_columns: ClassVar[tuple[str, ...]] = ("feature",)
     gallery_columns: ClassVar[tuple[str, ...]] = ("feature",)
 
-    def fit(self, rows: TrainRows) -> None:  # noqa: B027 (most methods have nothing to fit in closed form)
+    def fit(self, rows: TrainRows) -> None:
         """See all training rows once, before the first step. Fitted tensors belong into buffers."""
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

@@ -1,0 +1,33 @@
+"""Terms of variational auto-encoders."""
+
+from torch import Tensor
+from torch.nn import functional
+
+ACTIVE = 0.01  # variance of the mean over a batch above which a latent unit counts as active (Burda et al. 2016)
+
+
+def kl_to_standard_normal(mean: Tensor, logvar: Tensor) -> Tensor:
+    """KL(N(mean, exp(logvar)) || N(0, I)) in nats: summed over the units, averaged over the batch; (B, D) each ->
+    scalar.
+
+    >>> kl_to_standard_normal(torch.ones(4, 2), torch.zeros(4, 2)).item()
+    1.0
+    """
+    return 0.5 * (logvar.exp() + mean.square() - 1 - logvar).sum(1).mean()
+
+
+def active_units(mean: Tensor) -> int:
+    """How many latent units vary with the input: variance of their mean over the batch above 0.01; (B, D) -> count.
+
+    Burda, Grosse, Salakhutdinov 2016 (https://arxiv.org/abs/1509.00519), over a batch instead of a data set.
+    """
+    return int((mean.var(0) > ACTIVE).sum())
+
+
+def cosine_overlap(first: Tensor, second: Tensor) -> Tensor:
+    """Mean cosine between two codes of the same item, (B, D) each -> scalar: minimised, it keeps them apart.
+
+    >>> cosine_overlap(torch.tensor([[1., 0.]]), torch.tensor([[1., 1.]])).item()  # 45 degrees
+    0.7071067690849304
+    """
+    return functional.cosine_similarity(first, second, dim=1).mean()

@@ -1,0 +1,198 @@
+"""Rank a gallery for every query and score the ranking: exact, chunked, deterministic on ties.
+
+Equal distances are ranked by gallery row order (stores keep their rows in a seeded random order, so this favours no
+class). Relevance is the class; instance accuracy looks for the query's own instance. A query without any relevant item
+scores 0 and is counted; how many there are is in `Retrieval.num_without_relevant`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sbir.metrics import ranked
+from sbir.metrics.distances import FUSIONS, GalleryDistances, chunks, fuse, nearest
+from sbir.types import Distance, Views
+
+_ACCURACIES = (1, 5, 10)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who the items are: `labels` (n,) int64, and `instances` (n,) int64 with -1 where the instance is not known."""
+
+    labels: Tensor
+    instances: Tensor
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """The scored ranking of Q queries against G gallery items."""
+
+    fusion: str | None  # the chosen one of FUSIONS; None with one view
+    curve: dict[str, dict[str, float]]  # fusion -> {select metric: mean}; empty with one view or a given fusion
+    per_query: dict[str, Tensor]  # metric -> (Q,) float64, on the CPU
+    means: dict[str, float]
+    top: Tensor  # (Q, min(keep, G)) int64: gallery positions, best first, on the CPU
+    zero_vectors: int  # all-zero rows over both sides and all views: their cosine distance is 1 to everything
+    num_without_relevant: int  # queries with no relevant gallery item, scored 0
+
+
+def metric_names(query_ids: Identity, gallery_ids: Identity, k: int) -> tuple[str, ...]:
+    """Metrics that `retrieve` gives for these items; instance accuracy only where some instances pair up.
+
+    >>> ids = Identity(torch.tensor([0, 1]), torch.tensor([-1, -1]))
+    >>> metric_names(ids, ids, 2)
+    ('precision_at_2', 'map_at_2_k', 'map_at_2_hits', 'map_at_2_min', 'map_all')
+    """
+    by_class = (f"precision_at_{k}", f"map_at_{k}_k", f"map_at_{k}_hits", f"map_at_{k}_min", "map_all")
+    paired = bool(count_matches(query_ids.instances, gallery_ids.instances).any())
+    return by_class + tuple(f"acc_at_{n}" for n in _ACCURACIES if paired)
+
+
+def count_matches(query: Tensor, gallery: Tensor) -> Tensor:
+    """How many gallery items carry each query's number, (Q,) int64; -1 matches nothing.
+
+    >>> count_matches(torch.tensor([3, 1, -1]), torch.tensor([1, 1, -1])).tolist()
+    [0, 2, 0]
+    """
+    numbers = gallery.sort().values
+    counts = torch.searchsorted(numbers, query, right=True) - torch.searchsorted(numbers, query)
+    return counts.where(query >= 0, 0)
+
+
+def retrieve(
+    query: Views,
+    gallery: Views,
+    query_ids: Identity,
+    gallery_ids: Identity,
+    *,
+    distance: Distance,
+    k: int,
+    select: str,
+    fusion: str | None = None,
+    keep: int = 200,
+    chunk: int = 512,
+) -> Retrieval:
+    """Score Q queries against G gallery items, embedded into the same one or two views, (Q, d) and (G, d) each.
+
+    Two views are fused late: the whole grid FUSIONS is scored by `select` in one pass over the distances and the best
+    is taken (the first of equals), unless `fusion` fixes it; then nothing else is looked at. `keep` is the length of
+    the `top` lists; `chunk` bounds the memory to about `chunk` x G floats a view and changes no figure.
+    """
+    ranking = _Ranking(query, gallery, query_ids, gallery_ids, distance=distance, k=k, chunk=chunk)
+    _check(ranking, select, fusion)
+    curve = {}
+    if len(query) == 2 and fusion is None:
+        curve = ranking.curve(select)
+        fusion = max(FUSIONS, key=lambda name: curve[name])  # max keeps the first of equals
+    per_query, top = ranking.full(fusion, keep)
+    views = (*query.values(), *gallery.values())
+    return Retrieval(
+        fusion=fusion,
+        curve={name: {select: value} for name, value in curve.items()},
+        per_query=per_query,
+        means={name: values.mean().item() for name, values in per_query.items()},
+        top=top,
+        zero_vectors=sum(int((~view.any(1)).sum()) for view in views),
+        num_without_relevant=int((ranking.num_relevant == 0).sum()),
+    )
+
+
+class _Ranking:
+    """The distances of one retrieval, and what is asked of them chunk by chunk."""
+
+    def __init__(
+        self,
+        query: Views,
+        gallery: Views,
+        query_ids: Identity,
+        gallery_ids: Identity,
+        *,
+        distance: Distance,
+        k: int,
+        chunk: int,
+    ) -> None:
+        _check_views(query, gallery, query_ids, gallery_ids)
+        device = next(iter(query.values())).device
+        self.query_ids = Identity(query_ids.labels.to(device), query_ids.instances.to(device))
+        self.gallery_ids = Identity(gallery_ids.labels.to(device), gallery_ids.instances.to(device))
+        self.num_queries, self.num_gallery = len(query_ids.labels), len(gallery_ids.labels)
+        self.num_relevant = count_matches(self.query_ids.labels, self.gallery_ids.labels)
+        self.names = metric_names(self.query_ids, self.gallery_ids, k)
+        self.k, self.chunk = k, chunk
+        self.views = [GalleryDistances(query[name], gallery[name], distance) for name in query]
+
+    def curve(self, select: str) -> dict[str, float]:
+        """Mean of one metric for every fusion of two views."""
+        score, depth = self._metric(select)
+        sums = dict.fromkeys(FUSIONS, 0.0)
+        for start, stop in chunks(self.num_queries, self.chunk):
+            first, second = (view.rows(start, stop) for view in self.views)
+            for name in FUSIONS:
+                positions = nearest(fuse(first, second, name), depth)
+                sums[name] += score(slice(start, stop), positions).sum().item()
+        return {name: total / self.num_queries for name, total in sums.items()}
+
+    def full(self, fusion: str | None, keep: int) -> tuple[dict[str, Tensor], Tensor]:
+        """All metrics, (Q,) each, and the top lists of one fusion."""
+        values: dict[str, list[Tensor]] = {name: [] for name in self.names}
+        top = []
+        for start, stop in chunks(self.num_queries, self.chunk):
+            distances = [view.rows(start, stop) for view in self.views]
+            fused = distances[0] if fusion is None else fuse(distances[0], distances[1], fusion)
+            positions = nearest(fused, self.num_gallery)  # map_all needs every rank
+            top.append(positions[:, :keep].cpu())
+            for name in self.names:
+                values[name].append(self._metric(name)[0](slice(start, stop), positions).cpu())
+        return {name: torch.cat(parts) for name, parts in values.items()}, torch.cat(top)
+
+    def _metric(self, name: str) -> tuple[Callable[[slice, Tensor], Tensor], int]:
+        """A metric as a function of (queries, their ranked positions), and how many ranks it needs."""
+        k, num_relevant = self.k, self.num_relevant
+        by_class: dict[str, Callable[[Tensor, slice], Tensor]] = {
+            f"precision_at_{k}": lambda hits, _: ranked.precision_at_k(hits, k),
+            f"map_at_{k}_k": lambda hits, _: ranked.map_at_k_k(hits, k),
+            f"map_at_{k}_hits": lambda hits, _: ranked.map_at_k_hits(hits, k),
+            f"map_at_{k}_min": lambda hits, queries: ranked.map_at_k_min(hits, k, num_relevant[queries]),
+            "map_all": lambda hits, _: ranked.map_all(hits),
+        }
+        if name in by_class:
+            function, depth = by_class[name], self.num_gallery if name == "map_all" else k
+            return lambda queries, positions: function(self._hits(queries, positions), queries), depth
+        depth = min(int(name.removeprefix("acc_at_")), self.num_gallery)
+        return lambda queries, positions: ranked.acc_at_k(self._own(queries, positions[:, :depth]), depth), depth
+
+    def _hits(self, queries: slice, positions: Tensor) -> Tensor:
+        return self.gallery_ids.labels[positions] == self.query_ids.labels[queries, None]
+
+    def _own(self, queries: slice, positions: Tensor) -> Tensor:
+        instances = self.query_ids.instances[queries, None]
+        return (self.gallery_ids.instances[positions] == instances) & (instances >= 0)
+
+
+def _check_views(query: Views, gallery: Views, query_ids: Identity, gallery_ids: Identity) -> None:
+    if len(query) not in {1, 2} or list(query) != list(gallery):
+        raise ValueError(f"both sides must have the same one or two views, got {list(query)} and {list(gallery)}")
+    for side, views, ids in (("query", query, query_ids), ("gallery", gallery, gallery_ids)):
+        if len(ids.labels) == 0:
+            raise ValueError(f"retrieval needs at least one {side} item, got 0")
+        for name, view in views.items():
+            if len(view) != len(ids.labels) or len(ids.instances) != len(ids.labels):
+                rows = f"{len(view)} rows, {len(ids.labels)} labels and {len(ids.instances)} instances"
+                raise ValueError(f"{side} view {name!r} must have one row per label and instance, got {rows}")
+            if not bool(view.isfinite().all()):
+                count = int((~view.isfinite()).any(1).sum())
+                raise ValueError(f"{side} view {name!r} must be finite, got NaN or infinity in {count} rows")
+
+
+def _check(ranking: _Ranking, select: str, fusion: str | None) -> None:
+    if not 1 <= ranking.k <= ranking.num_gallery:
+        raise ValueError(f"k must be between 1 and the gallery size {ranking.num_gallery}, got {ranking.k}")
+    if select not in ranking.names:
+        raise ValueError(f"select must be one of {', '.join(ranking.names)}, got {select!r}")
+    if fusion is not None and len(ranking.views) == 1:
+        raise ValueError(f"fusion must be None for a method with one view, got {fusion!r}")
+    if fusion is not None and fusion not in FUSIONS:
+        raise ValueError(f"fusion must be one of {', '.join(FUSIONS)}, got {fusion!r}")

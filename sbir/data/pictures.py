@@ -1,0 +1,104 @@
+"""Pixels of an item: images composited on white, strokes drawn in black."""
+
+import json
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from sbir.data.readers import Item
+
+CANVAS = 256  # pixels: QuickDraw's own square, of 0 to 255
+MARGIN = 12  # pixels, so that a line at the edge is whole
+LINE = 4  # pixels
+_OVERSAMPLE = 2  # Pillow draws lines without smoothing
+
+
+class BrokenImage(ValueError):
+    """An image or drawing that cannot be read; the text names the file."""
+
+
+def picture(item: Item) -> Image.Image:
+    """An item as an RGB image, in its own size (strokes: 256 x 256). Raises `BrokenImage`."""
+    try:
+        return draw_strokes(_record(item)["drawing"]) if item.offset is not None else _open(item.path)
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, KeyError, TypeError, IndexError) as error:
+        raise BrokenImage(f"{item.item_id} cannot be read: {_short(error)}") from None
+    except Image.DecompressionBombError as error:
+        raise BrokenImage(f"{item.item_id} is too large: {_short(error)}") from None
+
+
+def pixels(item: Item, size: int) -> NDArray[np.uint8]:
+    """An item resized, not cropped, to (size, size, 3)."""
+    image = picture(item)
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(image, dtype=np.uint8)
+
+
+def find_picture(root: str | Path, item_id: str) -> Image.Image:
+    """The picture behind an item id, for reports; raises `BrokenImage` where the data set is not at `root` any more."""
+    path = Path(root) / item_id
+    if path.parent.suffix == ".ndjson":
+        return picture(Item(item_id, "sketch", path.parent.stem, None, str(path.parent), _find_line(path)))
+    return picture(Item(item_id, "", "", None, str(path)))
+
+
+def draw_strokes(drawing: Sequence[Sequence[Sequence[float]]]) -> Image.Image:
+    """QuickDraw strokes [[xs, ys, ...], ...] in any unit, scaled into the canvas with their proportions, black on
+    white."""
+    points = [np.array([stroke[0], stroke[1]], dtype=np.float64).T for stroke in drawing]  # each (T, 2)
+    every = np.concatenate(points)
+    if not len(every) or not np.isfinite(every).all():
+        raise ValueError("a drawing needs at least one point, and finite ones")
+    low, high = every.min(axis=0), every.max(axis=0)
+    scale = (CANVAS - 2 * MARGIN) / max(float((high - low).max()), 1e-9)
+    side, width = CANVAS * _OVERSAMPLE, LINE * _OVERSAMPLE
+    image = Image.new("L", (side, side), 255)
+    pen = ImageDraw.Draw(image)
+    for stroke in points:
+        placed = ((stroke - (low + high) / 2) * scale + CANVAS / 2) * _OVERSAMPLE
+        _draw(pen, [(float(x), float(y)) for x, y in placed], width)
+    return image.resize((CANVAS, CANVAS), Image.Resampling.BOX).convert("RGB")
+
+
+def _draw(pen: ImageDraw.ImageDraw, line: list[tuple[float, float]], width: int) -> None:
+    pen.line(line, fill=0, width=width, joint="curve")
+    radius = width / 2
+    for x, y in (line[0], line[-1]):  # round ends, and dots
+        pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=0)
+
+
+def _open(path: str) -> Image.Image:
+    with Image.open(path) as image:
+        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+            image = image.convert("RGBA")
+            white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+            return Image.alpha_composite(white, image).convert("RGB")
+        return image.convert("RGB")
+
+
+def _record(item: Item) -> dict[str, Any]:
+    with Path(item.path).open("rb") as lines:
+        lines.seek(item.offset or 0)
+        record: dict[str, Any] = json.loads(lines.readline())
+        return record
+
+
+def _find_line(path: Path) -> int:
+    offset = 0
+    if path.parent.is_file():
+        with path.parent.open("rb") as lines:
+            for number, line in enumerate(lines):
+                if line.strip() and str(json.loads(line).get("key_id", number)) == path.name:
+                    return offset
+                offset += len(line)
+    raise BrokenImage(f"{path.parent} has no drawing {path.name}")
+
+
+def _short(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200] or type(error).__name__

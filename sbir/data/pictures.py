@@ -49,9 +49,8 @@ def find_picture(root: str | Path, item_id: str) -> Image.Image:
 
 
 def draw_strokes(drawing: Sequence[Sequence[Sequence[float]]]) -> Image.Image:
-    """QuickDraw strokes [[xs, ys, ...], ...] in any unit, scaled into the canvas with their proportions, black on
-    white."""
-    points = [np.array([stroke[0], stroke[1]], dtype=np.float64).T for stroke in drawing]  # each (T, 2)
+    """QuickDraw strokes [[xs, ys, ...], ...], in any unit, scaled into the canvas: black on white."""
+    points = [np.array([stroke[0], stroke[1]], dtype=np.float64).T for stroke in drawing if len(stroke[0])]  # (T, 2)
     every = np.concatenate(points)
     if not len(every) or not np.isfinite(every).all():
         raise ValueError("a drawing needs at least one point, and finite ones")
@@ -75,11 +74,11 @@ def _draw(pen: ImageDraw.ImageDraw, line: list[tuple[float, float]], width: int)
 
 def _open(path: str) -> Image.Image:
     with Image.open(path) as image:
-        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-            image = image.convert("RGBA")
-            white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-            return Image.alpha_composite(white, image).convert("RGB")
-        return image.convert("RGB")
+        if image.mode not in ("RGBA", "LA", "PA") and "transparency" not in image.info:
+            return image.convert("RGB")
+        layer = image.convert("RGBA")
+    white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+    return Image.alpha_composite(white, layer).convert("RGB")
 
 
 def _record(item: Item) -> dict[str, Any]:

@@ -88,10 +88,10 @@ def _photos(root: Path) -> list[Item]:
     extended = _below(root, EXTENDED)
     for folder in [extended] if extended else []:
         found |= {str(item.instance): item for item in _pictures(root, folder, "photo")}
-    folder = _level(root, "photo")
-    if folder is None and not found:
+    plain = _level(root, "photo")
+    if plain is None and not found:
         raise ValueError(f"a data set needs photos in photo/<class>/, there is no folder {root / 'photo'}")
-    for item in _pictures(root, folder, "photo") if folder else ():
+    for item in _pictures(root, plain, "photo") if plain else ():
         found.setdefault(str(item.instance), item)
     return list(found.values())
 
@@ -170,8 +170,8 @@ def _check_classes(root: Path, items: list[Item]) -> None:
     if lacking:
         name, found = next(iter(sorted(lacking.items())))
         raise ValueError(
-            f"every class needs photos and sketches, {name} in {root} has {found['photo']} photos and {found['sketch']} "
-            f"sketches ({len(lacking)} of {len(counts)} classes lack one); add them or remove the class's folders"
+            f"every class needs photos and sketches, {name} in {root} has {found['photo']} photos and "
+            f"{found['sketch']} sketches ({len(lacking)} of {len(counts)} classes lack one); add them or remove the class's folders"
         )
     if len(counts) < 2:
         raise ValueError(f"retrieval needs at least 2 classes, {root} has 1 ({next(iter(counts))}); add another")

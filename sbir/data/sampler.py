@@ -100,7 +100,7 @@ class _ClassIndex:
         if not known.all():
             missing = sorted(set(class_id[~known].tolist()))
             raise ValueError(f"every class with training sketches needs a training photo, classes {missing} have none")
-        return positions
+        return np.asarray(positions)
 
     def own(self, instances: Indices) -> Indices:
         """Position in `rows` of the first photo of each instance, -1 where there is none."""

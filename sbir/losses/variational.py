@@ -10,6 +10,7 @@ def kl_to_standard_normal(mean: Tensor, logvar: Tensor) -> Tensor:
     """KL(N(mean, exp(logvar)) || N(0, I)) in nats: summed over the units, averaged over the batch; (B, D) each ->
     scalar.
 
+    >>> import torch
     >>> kl_to_standard_normal(torch.ones(4, 2), torch.zeros(4, 2)).item()
     1.0
     """
@@ -27,6 +28,7 @@ def active_units(mean: Tensor) -> int:
 def cosine_overlap(first: Tensor, second: Tensor) -> Tensor:
     """Mean cosine between two codes of the same item, (B, D) each -> scalar: minimised, it keeps them apart.
 
+    >>> import torch
     >>> cosine_overlap(torch.tensor([[1., 0.]]), torch.tensor([[1., 1.]])).item()  # 45 degrees
     0.7071067690849304
     """

@@ -71,4 +71,4 @@ def _groups(
     alone = np.where(instances < 0, -1 - np.arange(len(instances)), instances)
     keys, group = np.unique(np.stack([classes, alone]), axis=1, return_inverse=True)
     group = group.ravel()
-    return np.bincount(group, values), np.bincount(group).astype(np.float64), keys[0]
+    return np.bincount(group, values).astype(np.float64), np.bincount(group).astype(np.float64), keys[0]

@@ -53,11 +53,9 @@ def _chance(kind: str, relevant: int, size: int, k: int) -> float:
     terms = relevant / size * (1 + (ranks - 1) * inner) / ranks
     if kind.startswith("map_all"):
         return float(terms.sum() / relevant)
-    if kind.endswith("_k"):
-        return float(terms.sum() / k)
-    if kind.endswith("_min"):
-        return float(terms.sum() / min(k, relevant))
-    return _chance_of_hits(relevant, size, k)
+    if kind.endswith("_hits"):
+        return _chance_of_hits(relevant, size, k)
+    return float(terms.sum() / (k if kind.endswith("_k") else min(k, relevant)))
 
 
 def _chance_of_hits(relevant: int, size: int, k: int) -> float:
@@ -74,7 +72,7 @@ def _none_in(relevant: int, size: int, k: int) -> float:
     return float(np.prod(np.maximum(misses, 0)))
 
 
-def _ceiling(kind: str, relevant: int, size: int, k: int) -> float:
+def _ceiling(kind: str, relevant: int, _: int, k: int) -> float:
     if not relevant:
         return 0.0
     constant = kind.startswith("precision") or kind.endswith("_k")

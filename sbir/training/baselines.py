@@ -14,9 +14,9 @@ from sbir.models.mean_removed import MeanRemoved
 from sbir.models.method import Method
 from sbir.models.raw import Raw
 from sbir.training.evaluate import evaluate
+from sbir.training.loop import TrainSettings
 from sbir.training.run import build
 from sbir.training.settings import Settings
-from sbir.training.loop import TrainSettings
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # of the ridge, relative to the mean eigenvalue; chosen on validation
 
@@ -33,14 +33,17 @@ class Baseline:
 
 
 def score_baselines(columns: Columns, split: Split, protocol: Protocol) -> list[Baseline]:
-    """Raw feature, per-domain mean removed, and the linear maps, each on validation and, fitted on train + val, on test."""
+    """Raw feature, per-domain mean removed, and the linear maps, each on validation and, fitted on train + val, on
+    test."""
     paired = has_pairs(columns.items, partition(columns.items, split, protocol, "val"))
     to = "sketch-photo pairs" if paired else "class labels"
 
     def score(method: type[Method], settings: Mapping[str, Any], part: Part) -> Retrieval:
         rows = partition(columns.items, split, protocol, part)
         feed = make_feed(columns, rows, method.query_columns, method.gallery_columns, TransformSettings())
-        return evaluate(build(method, feed, Settings(settings, TrainSettings(), TransformSettings()), 0), feed, protocol)
+        return evaluate(
+            build(method, feed, Settings(settings, TrainSettings(), TransformSettings()), 0), feed, protocol
+        )
 
     def baseline(row: str, given: str, method: type[Method], choices: list[dict[str, Any]]) -> Baseline:
         scored = [(score(method, settings, "val"), settings) for settings in choices]

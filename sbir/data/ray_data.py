@@ -1,9 +1,34 @@
-"""Ray Data as this project uses it: in order, and silent."""
+"""Ray and Ray Data as this project uses them: rows in order, and silent."""
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_SILENCE = {
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # an actor pool with weights in the object store logs an "error" that is none
+}
+
+
+@contextmanager
+def running_ray() -> Iterator[None]:
+    """A running Ray: the one that is there, else a local one for this block (`RAY_ADDRESS` names a cluster)."""
+    for name, value in _SILENCE.items():  # before Ray is imported
+        os.environ.setdefault(name, value)
+    import ray
+
+    started = not ray.is_initialized()
+    if started:
+        # Without an address Ray would look for a cluster that left its traces on this machine.
+        ray.init(address=os.environ.get("RAY_ADDRESS", "local"), log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        yield
+    finally:
+        if started:
+            ray.shutdown()
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def read_dataset(root: str | Path) -> Dataset:
     photos = _photos(root)
     owners = {item.instance for item in photos}
     items = [*photos, *_sketches(root, owners)]
-    _check_classes(root, items)
+    check_classes(root, items)
     parts = read_split(root, sorted({item.class_name for item in items}))
     names = split_names(parts, [(item.item_id, item.class_name, item.instance) for item in items], root)
     placed = tuple(
@@ -159,7 +159,8 @@ def _below(root: Path, name: str) -> Path | None:
     return next((path for path in (root / name, root / "256x256" / name) if path.is_dir()), None)
 
 
-def _check_classes(root: Path, items: list[Item]) -> None:
+def check_classes(root: Path, items: list[Item]) -> None:
+    """Every class has photos and sketches, and there are two classes at least; `root` is for the text of the error."""
     counts: dict[str, dict[str, int]] = {}
     for item in items:
         of_class = counts.setdefault(item.class_name, {"photo": 0, "sketch": 0})
@@ -171,7 +172,7 @@ def _check_classes(root: Path, items: list[Item]) -> None:
         name, found = next(iter(sorted(lacking.items())))
         raise ValueError(
             f"every class needs photos and sketches, {name} in {root} has {found['photo']} photos and "
-            f"{found['sketch']} sketches ({len(lacking)} of {len(counts)} classes lack one); add them or remove the class's folders"
+            f"{found['sketch']} sketches ({len(lacking)} of {len(counts)} classes lack one); add them or drop the class"
         )
     if len(counts) < 2:
         raise ValueError(f"retrieval needs at least 2 classes, {root} has 1 ({next(iter(counts))}); add another")

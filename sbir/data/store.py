@@ -120,16 +120,13 @@ def content_hash(manifest: Mapping[str, Any]) -> str:
 
 
 def check_backbone(manifest: Mapping[str, Any], expected: Mapping[str, Any] | None) -> None:
-    """Refuse a store whose features come from another backbone than the one that a model was trained on."""
-    found = manifest["backbone"]
-    if found != expected:
-        keys = sorted(
-            key for key in {*(found or {}), *(expected or {})} if (found or {}).get(key) != (expected or {}).get(key)
-        )
-        has = {key: (found or {}).get(key) for key in keys}
-        wants = {key: (expected or {}).get(key) for key in keys}
+    """Refuse a store whose features come from another backbone than `expected`, the one that a model was trained on."""
+    found, wanted = manifest["backbone"] or {}, expected or {}
+    other = [key for key in ("name", "weights", "size", "layers") if found.get(key) != wanted.get(key)]
+    if other:
+        wants, has = ({key: which.get(key) for key in other} for which in (wanted, found))
         raise StoreError(
-            f"the store's features must come from the backbone {wants}, got {has}; extract them again with it"
+            f"the features must come from the model's own backbone {wants}, got {has}; extract them with it"
         )
 
 

@@ -38,13 +38,15 @@ def write_store(
     synthetic: bool,
     given: str,
     backbone: Mapping[str, Any] | None = None,
+    root: Path | None = None,
     seed: int = 0,
     file_bytes: int = FILE_BYTES,
 ) -> None:
     """Write items as a store, their rows in a random order given by `seed`, at most `file_bytes` of payload a file.
 
     `given` says what the features were made from and what the data tell (weights, pairs, labels); it travels with every
-    figure. Nothing is at `path` before all of it is. Raises `ValueError` on a path that exists and on bad rows.
+    figure. Nothing is at `path` before all of it is. `root` is where the pictures lie.
+    Raises `ValueError` on a path that exists and on bad rows.
     """
     path = Path(path)
     check_new(path)
@@ -71,6 +73,7 @@ def write_store(
             "class_names": list(items.class_names),
             "split_hash": split_hash(items.item_id, items.split),
             "files": files,
+            "root": str(root.resolve()) if root is not None else None,
         }
         _write_manifest(folder, manifest)
 

@@ -1,0 +1,101 @@
+"""Weights of a backbone, from torchvision, a file, or a seed; a file is never executed."""
+
+import hashlib
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from sbir.features.backbones import BACKBONES, Backbone, State, empty_network
+
+_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "I64": "int64", "I32": "int32", "U8": "uint8"}
+_HEADER_BYTES = 100_000_000  # as the safetensors library allows
+SMALLEST = 32  # pixels: five halvings leave one
+
+
+def load_backbone(name: str, weights: str, *, size: int, seed: int = 0) -> tuple[Backbone, State | None]:
+    """A backbone and its state, None where it is drawn from the seed.
+
+    `weights` is "random", "imagenet" (torchvision's, downloaded once) or a file: a torchvision state dict as
+    `.safetensors` or as written by `torch.save`. Classifier layers that the feature does not need may be there or not.
+    Raises `ValueError` on an unknown name, and on a file that lacks layers, has other shapes or is no plain state dict.
+    """
+    if name not in BACKBONES:
+        raise ValueError(f"a backbone must be one of {', '.join(BACKBONES)}, got {name}")
+    if size < SMALLEST:
+        raise ValueError(f"size must be at least {SMALLEST} pixels for five halvings, got {size}")
+    if weights == "random":
+        return Backbone(name, f"random:{seed}", size, seed), None
+    if weights == "imagenet":
+        return Backbone(name, "imagenet", size), _fitting(name, _torchvision(name), "imagenet")
+    path = Path(weights)
+    if not path.is_file():
+        raise ValueError(f"weights must be random, imagenet or a file, {weights} is not a file")
+    state = _safetensors(path) if path.suffix == ".safetensors" else _torch_file(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    return Backbone(name, f"{path.name} ({digest})", size), _fitting(name, state, path.name)
+
+
+def _fitting(name: str, state: State, source: str) -> State:
+    """The entries that the feature needs, all there and of the right shape."""
+    network = empty_network(name)
+    wanted = network.state_dict()
+    unknown = sorted(key for key in state if key not in wanted and not key.startswith("classifier."))
+    missing = sorted(key for key in wanted if key not in state and not key.endswith("num_batches_tracked"))
+    if missing or unknown:
+        raise ValueError(
+            f"{source} must hold the weights of {name}, it lacks {len(missing)} entries {missing[:3]} and has "
+            f"{len(unknown)} others {unknown[:3]}; check --backbone"
+        )
+    for key in state.keys() & wanted.keys():
+        if tuple(state[key].shape) != tuple(wanted[key].shape):
+            raise ValueError(f"{source}: {key} must be {tuple(wanted[key].shape)}, got {tuple(state[key].shape)}")
+    chosen = {key: np.asarray(state[key]) for key in wanted if key in state}
+    bad = [key for key, value in chosen.items() if value.dtype.kind == "f" and not np.isfinite(value).all()]
+    if bad:
+        raise ValueError(f"{source}: weights must be finite, {bad[0]} has NaN or infinity")
+    return chosen
+
+
+def _torchvision(name: str) -> State:
+    from torchvision.models import get_model
+
+    network: nn.Module = get_model(name, weights="IMAGENET1K_V1", progress=False)
+    return {key: value.numpy() for key, value in network.state_dict().items()}
+
+
+def _torch_file(path: Path) -> State:
+    try:
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
+        reason = str(error).partition("\n")[0][:120]
+        raise ValueError(f"{path} must be a plain state dict (torch.save of tensors by name), got: {reason}") from None
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ValueError(f"{path} must be a plain state dict (tensors by name), got {type(state).__name__}")
+    return {str(key): value.numpy() for key, value in state.items()}
+
+
+def _safetensors(path: Path) -> State:
+    """Entries of a safetensors file: eight bytes of header length, a JSON header, then the tensors' bytes."""
+    raw = path.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    try:
+        if not 2 <= length <= min(len(raw) - 8, _HEADER_BYTES):
+            raise ValueError(f"a header of {length} bytes in a file of {len(raw)}")
+        header = json.loads(raw[8 : 8 + length])
+        data = memoryview(raw)[8 + length :]
+        return {key: _tensor(claim, data) for key, claim in header.items() if key != "__metadata__"}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} must be a safetensors file, got: {error}") from None
+
+
+def _tensor(claim: dict[str, Any], data: memoryview) -> NDArray[Any]:
+    start, end = claim["data_offsets"]
+    if not 0 <= start <= end <= len(data):
+        raise ValueError(f"bytes {start} to {end} of {len(data)}: the file was cut short")
+    return np.frombuffer(data[start:end], dtype=_DTYPES[claim["dtype"]]).reshape(claim["shape"])

@@ -195,8 +195,13 @@ def write_json(path: Path, value: Any) -> None:
     """Atomically; numbers that are not finite become null."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(finite(value), indent=1, allow_nan=False) + "\n")
+    part.write_text(as_json(value, indent=1) + "\n")
     part.replace(path)
+
+
+def as_json(value: Any, indent: int | None = None) -> str:
+    """JSON without NaN: Tune flattens nested results, so rows travel as text too."""
+    return json.dumps(finite(value), indent=indent, allow_nan=False)
 
 
 def finite(value: Any) -> Any:

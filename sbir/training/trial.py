@@ -14,7 +14,7 @@ from sbir.data.loader import Shared
 from sbir.data.protocol import Protocol
 from sbir.data.splits import Split
 from sbir.models.method import Method
-from sbir.training.run import Job, Refit, Run
+from sbir.training.run import Job, Refit, Run, as_json
 
 VALUE = "value"  # best value so far of the maximised metric: what searcher and scheduler look at
 
@@ -77,8 +77,8 @@ class Trial(tune.Trainable):  # type: ignore[misc, unused-ignore]
         row, finished = self._run.advance()
         select = self._constants.protocol.select
         value = row.get(f"best/{select}", row.get(f"test/{select}", float("nan")))
-        return {"at": row["step"], VALUE: value, "row": row, "finished": finished, "done": finished}
+        return {"at": row["step"], VALUE: value, "row": as_json(row), "finished": finished, "done": finished}
 
     def _failed(self, reason: str) -> dict[str, Any]:
         self._run = None
-        return {"at": -1, VALUE: float("nan"), "row": {}, "failed": reason, "finished": False, "done": True}
+        return {"at": -1, VALUE: float("nan"), "failed": reason, "finished": False, "done": True}

@@ -157,7 +157,7 @@ def best_of(phases: Phases, resolved: Sequence[Resolved], folder: Path) -> tuple
     return best, winners
 
 
-def importance(phases: Phases, plans: Sequence[Plan]) -> dict[str, Any]:
+def importance(plans: Sequence[Plan]) -> dict[str, Any]:
     """fANOVA per method, or why there is none."""
     from sbir.report.importance import importance as fanova
 

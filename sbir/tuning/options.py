@@ -39,9 +39,8 @@ def parse(script: str, doc: str | None, argv: Sequence[str] | None = None) -> Op
     parser = argparse.ArgumentParser(prog=script, description=doc, allow_abbrev=False)
     add = parser.add_argument
     add("--data", type=Path, metavar="STORE", help="feature store; the embedded synthetic data when left out")
-    add("--stage", choices=("search", "published", "ablate"), default="search",
-        help="search the axes; run exactly the source's rows; or vary the pinned best setting one axis at a time")  #
-        fmt: skip add("--trials", type=int, help="trials a method (default 12; 2 with --smoke)")
+    add("--stage", choices=("search", "published", "ablate"), default="search", help="search; source's rows; ablation")
+    add("--trials", type=int, help="trials a method (default 12; 2 with --smoke)")
     add(
         "--final-seeds",
         type=int,

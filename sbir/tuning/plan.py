@@ -43,6 +43,7 @@ class Plan:
         self.handed = sum(trial.state.is_finished() for trial in trials)
         self._reported = {trial.number: set(trial.intermediate_values) for trial in self._again}
         self._records: dict[int, Record] = {}
+        self._settings: dict[int, dict[str, Any]] = {}
 
     @property
     def share(self) -> float:
@@ -62,9 +63,7 @@ class Plan:
 
     def note(self, trial: optuna.Trial, result: dict[str, Any]) -> None:
         """Keep a report: the row first, then the value in the journal. A step that is known changes nothing."""
-        row = result["row"]
-        if not row:
-            return
+        row = json.loads(result["row"])
         number = trial.number
         record = self._records.setdefault(number, Record(self.trial_folder(number)))
         record.append(row)
@@ -98,6 +97,10 @@ class Plan:
         self.handed -= 1
         return TrialState.RUNNING
 
+    def settings(self, number: int) -> dict[str, Any]:
+        """All settings of a trial that was handed out here."""
+        return self._settings[number]
+
     def trial_folder(self, number: int) -> Path:
         """Where a trial keeps its rows and its checkpoint."""
         parent = "trials" if self.phase == "search" else "finalists"
@@ -126,7 +129,7 @@ class Plan:
         )
 
     def _job(self, trial: optuna.Trial) -> Job:
-        settings = self._propose(trial)
+        settings = self._settings[trial.number] = self._propose(trial)
         given = trial.user_attrs
         text = json.dumps(settings, sort_keys=True)
         return Job(

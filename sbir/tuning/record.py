@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sbir.training.run import finite
+from sbir.training.run import as_json
 
 
 class Record:
@@ -24,6 +24,6 @@ class Record:
             return False
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a") as stream:
-            stream.write(json.dumps(finite(row), allow_nan=False) + "\n")
+            stream.write(as_json(row) + "\n")
         self.last_step = row["step"]
         return True

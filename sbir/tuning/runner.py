@@ -66,7 +66,11 @@ class Runner:
     def run(self) -> int:
         """Run all trials and finalists, write tables and report; 1 where no trial came to its end."""
         phases = Phases(
-            JournalStorage(self._journal), self.folder, self.options, self.resolved, fit=(self._rows("val"), self._rows("test"))
+            JournalStorage(self._journal),
+            self.folder,
+            self.options,
+            self.resolved,
+            fit=(self._rows("val"), self._rows("test")),
         )
         limit = self.options.time_limit
         deadline = None if limit is None else self._started[0] + 60 * limit
@@ -206,8 +210,11 @@ class Runner:
             "split_hash": self.split.hash,
             "paired": has_pairs(self.items, parts["val"]),
             "num": num,
-            "classes": {part: len(set(self.items.class_id[self.split.rows == part])) for part in ("train", "val", "test")},
+            "classes": {part: self._num_classes(part) for part in ("train", "val", "test")},
         }
+
+    def _num_classes(self, part: str) -> int:
+        return len(set(self.items.class_id[self.split.rows == part]))
 
     def _finish(self, phases: Phases, studies: Studies, baselines: list[Baseline]) -> int:
         counts = finish.count_states(studies.all_plans)
@@ -222,11 +229,11 @@ class Runner:
         best, winners = finish.best_of(phases, self.resolved, self.folder)
         looks = folder.count_look(self.options.runs, self.split.hash, self.folder.name)
         protocol = self.protocol
-        flags = [flag for flag, on in (("synthetic", protocol.synthetic), ("demo scale", self.options.scale == "demo")) if on]
+        marks = {"synthetic": protocol.synthetic, "demo scale": self.options.scale == "demo"}
         summary = {
             "metric": protocol.metric,
             "k": protocol.k,
-            "flags": flags,
+            "flags": [flag for flag, marked in marks.items() if marked],
             "protocol": protocol.as_dict(),
             "given": self.manifest["given"],
             "question": self._question(),
@@ -235,7 +242,7 @@ class Runner:
             "curve": best["curve"],
             "table": self._table(baselines, scores, winners),
             "looks_at_test": looks,
-            "importance": finish.importance(phases, studies.all_plans),
+            "importance": finish.importance(studies.all_plans),
             "times": self._times(table),
         }
         write_json(self.folder / folder.SUMMARY, summary)
@@ -247,18 +254,24 @@ class Runner:
         names = ", ".join(one.sweep.label for one in self.resolved)
         return f"Which setting of {names} retrieves best on {self.manifest['dataset']} ({self.protocol.name})?"
 
-    def _table(self, baselines: list[Baseline], scores: list[finish.Scores], winners: dict[str, Any]) -> list[dict[str,
-    Any]]: figures = {name: (self._reference(name, "val"), self._reference(name, "test")) for name in ("chance", "ceiling")}
+    def _table(
+        self, baselines: list[Baseline], scores: list[finish.Scores], winners: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        figures = {
+            name: (self._reference(name, "val"), self._reference(name, "test")) for name in ("chance", "ceiling")
+        }
         rows = [finish.reference_row("chance", figures)]
         for one in baselines:
             test = finish.test_figures([score for score in scores if score.row == one.row], self.items)
-            rows.append(_row(one.row, "baseline", one.given, one.settings, None, one.val, test))
+            rows.append(_row(one.row, "baseline", one.given, one.settings, None, val=one.val, test=test))
         for name, winner in winners.items():
             label = self._by_name[name].sweep.label
             found = [score for score in scores if score.row == label]
             test = finish.test_figures(found, self.items) if found else {}
             given = "sketch-photo pairs and class labels" if self._about_data()["paired"] else "class labels"
-            rows.append(_row(label, "method", given, winner["settings"], winner["lambda"], winner["val"], test))
+            rows.append(
+                _row(label, "method", given, winner["settings"], winner["lambda"], val=winner["val"], test=test)
+            )
         return [*rows, finish.reference_row("ceiling", figures)]
 
     def _reference(self, name: str, part: str) -> dict[str, float]:
@@ -278,7 +291,7 @@ class Runner:
 
 
 def _row(
-    row: str, kind: str, given: str, settings: Any, fusion: str | None, val: Any, test: dict[str, Any]
+    row: str, kind: str, given: str, settings: Any, fusion: str | None, *, val: Any, test: dict[str, Any]
 ) -> dict[str, Any]:
     return {
         "row": row,

@@ -1,5 +1,6 @@
 """Ray and Tune around the searcher: start, rounds of `Tuner.fit`, clean interruption."""
 
+import logging
 import math
 import os
 import signal
@@ -36,16 +37,14 @@ def ray_session(address: str, workers: int | None) -> Iterator[Slots]:
 
     started = not ray.is_initialized()
     if started:
-        local = (
-            {"num_cpus": max(workers or 0, os.cpu_count() or 1), "include_dashboard": False}
-            if address == "local"
-            else {}
+        cpus = max(workers or 0, os.cpu_count() or 1) if address == "local" else None
+        ray.init(
+            address=address, num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
         )
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **local)
     before = signal.getsignal(signal.SIGTERM)
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     try:
-        yield _slots(ray.cluster_resources(), workers)
+        yield _slots(ray.cluster_resources(), workers)  # type: ignore[no-untyped-call]
     finally:
         signal.signal(signal.SIGTERM, before)
         if started:

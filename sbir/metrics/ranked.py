@@ -1,4 +1,4 @@
-"""What a ranking is worth, query by query. Every name states its denominator: libraries mean different things by
+"""What a ranking is worth, query by query. Every name states its denominator: libraries mean different things by mAP@k.
 mAP@200.
 
 `hits` is (Q, n) bool: whether the gallery item at rank 1..n of a query is relevant, nearest first. All functions return

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sbir.data.items import Items
-from sbir.data.split_file import read_split, split_names
+from sbir.data.split_file import find_split, read_split, split_names
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 EXTENDED = "EXTEND_image_sketchy"
@@ -56,7 +56,7 @@ def read_dataset(root: str | Path) -> Dataset:
     owners = {item.instance for item in photos}
     items = [*photos, *_sketches(root, owners)]
     check_classes(root, items)
-    parts = read_split(root, sorted({item.class_name for item in items}))
+    parts = read_split(find_split(root), sorted({item.class_name for item in items}))
     names = split_names(parts, [(item.item_id, item.class_name, item.instance) for item in items], root)
     placed = tuple(
         Item(item.item_id, item.domain, item.class_name, item.instance, item.path, item.offset, part)

@@ -21,22 +21,26 @@ class SplitLists:
     held: frozenset[str] = frozenset()  # photo ids: <class>/<photo>, a photo's item id, or its bare id
 
 
-def read_split(root: Path, class_names: Sequence[str]) -> SplitLists:
-    """The split file of a data set; where there is none, a class-disjoint split with a fixed seed."""
-    for name in FILES:
-        if (root / name).is_file():
-            return read_split_file(root / name, class_names)
+def find_split(root: Path) -> Path | None:
+    """The split file of a data set, where it has one."""
+    return next((root / name for name in FILES if (root / name).is_file()), None)
+
+
+def read_split(path: Path | None, class_names: Sequence[str]) -> SplitLists:
+    """The lists of a split file; without a file, a class-disjoint split with a fixed seed.
+
+    A file has class lists "train", "val", "test" (or "seen", "unseen") and optionally photo ids "held". Without "val" a
+    fixed part of the train classes becomes it. Raises `ValueError` on classes that are in two lists, in none, or not in
+    the data.
+    """
+    if path is not None:
+        return _read_file(path, class_names)
     if len(class_names) < 3:  # too few to part; `seen:<seed>` still serves them
         return SplitLists(dict.fromkeys(class_names, ""))
     return SplitLists(class_parts(class_names, np.random.default_rng([0, 20260])))
 
 
-def read_split_file(path: Path, class_names: Sequence[str]) -> SplitLists:
-    """Class lists "train", "val", "test" (or "seen", "unseen") and photo ids "held".
-
-    Without "val" a fixed part of the train classes becomes it. Raises `ValueError` on classes that are in two lists, in
-    none, or not in the data.
-    """
+def _read_file(path: Path, class_names: Sequence[str]) -> SplitLists:
     lists = _lists(path)
     _check_lists(path, lists, class_names)
     part_of = {name: part for part in PARTS for name in lists.get(part, [])}

@@ -42,7 +42,7 @@ def extract(
 
     `seed` is that of random weights and of the order of rows. Uses the Ray that is running, else a local one. Killed
     and started again, it goes on after the last finished batch. Raises `ValueError` before any work where the data
-    set, the weights or the place are wrong, and `BrokenImage` at the first image that cannot be read unless `skip_broken`.
+    set, the weights or the place are wrong, and `BrokenImage` at the first image that cannot be read.
     """
     out = Path(out)
     check_new(out)

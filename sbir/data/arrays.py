@@ -1,0 +1,105 @@
+"""The user's own features: arrays in `.npz` files, turned into a store."""
+
+import dataclasses
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sbir.data.items import Array, Payload
+from sbir.data.readers import Item, check_classes, identities
+from sbir.data.split_file import read_split, split_names
+from sbir.data.store_write import check_new, write_store
+
+NEEDED, OPTIONAL = ("feature", "class"), ("instance", "id")
+
+
+def import_arrays(
+    sketches: str | Path,
+    photos: str | Path,
+    out: str | Path,
+    *,
+    split: str | Path | None = None,
+    name: str | None = None,
+    given: str | None = None,
+    seed: int = 0,
+) -> None:
+    """Write two `.npz` files of n rows each as a store.
+
+    `feature` (n, D) float, `class` (n,) strings or numbers, optionally `instance` (n,), which a sketch and its own
+    photo share (empty or -1: none), and `id` (n,). `split` is a file with class lists as in `split_file`; without one
+    the split is that of `zero_shot:0`. float64 is stored as float32. Raises `ValueError` where lengths, widths or
+    classes disagree.
+    """
+    sketches, photos, out = Path(sketches), Path(photos), Path(out)
+    check_new(out)
+    columns = {"sketch": _read(sketches), "photo": _read(photos)}
+    widths = {domain: column["feature"].shape[1] for domain, column in columns.items()}
+    if widths["sketch"] != widths["photo"]:
+        raise ValueError(f"sketch and photo features must have one width, got {widths['sketch']} and {widths['photo']}")
+    items = [item for domain, column in columns.items() for item in _items(domain, column)]
+    check_classes(out, items)
+    rows = identities(_with_split(items, Path(split) if split is not None else None, sketches.parent))
+    dtype = np.result_type(*(column["feature"].dtype for column in columns.values()))
+    blocks = [column["feature"].astype(dtype, copy=False) for column in columns.values()]
+    paired = any(item.domain == "sketch" and item.instance is not None for item in items)
+    told = "class labels and sketch-photo pairs" if paired else "class labels"
+    write_store(
+        out,
+        dataclasses.replace(rows, payload={"feature": Payload(blocks)}),
+        dataset=name or out.name,
+        synthetic=False,
+        given=f"{given or 'imported features'}; {told}",
+        seed=seed,
+    )
+
+
+def _read(path: Path) -> dict[str, Array]:
+    arrays = _load(path)
+    missing = [key for key in NEEDED if key not in arrays]
+    if missing:
+        raise ValueError(
+            f"{path} must have the arrays feature and class, {', '.join(missing)} missing, got {sorted(arrays)}"
+        )
+    feature = arrays["feature"]
+    if feature.ndim != 2 or feature.dtype.kind != "f" or 0 in feature.shape:
+        raise ValueError(f"{path}: feature must be (rows, width) of floats, got {feature.shape} of {feature.dtype}")
+    for key in arrays.keys() - {"feature"}:
+        if arrays[key].shape != (len(feature),):
+            raise ValueError(
+                f"{path}: {key} must have one entry for each of the {len(feature)} features, got {arrays[key].shape}"
+            )
+    return arrays | {"feature": feature if feature.dtype == np.float16 else feature.astype(np.float32)}
+
+
+def _load(path: Path) -> dict[str, Array]:
+    """The arrays by name; objects, which only pickle can store, are refused and never unpickled."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ValueError("a single array")
+            return {key: file[key] for key in (*NEEDED, *OPTIONAL) if key in file.files}
+    except FileNotFoundError:
+        raise ValueError(f"arrays come in an .npz file, {path} does not exist") from None
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{path} must be an .npz file of plain arrays (strings: dtype=str), got: {reason}") from None
+
+
+def _items(domain: str, arrays: dict[str, Array]) -> list[Item]:
+    count = len(arrays["feature"])
+    ids = arrays.get("id", np.arange(count)).astype(str)
+    instances = arrays.get("instance", np.full(count, -1)).astype(str)
+    return [
+        Item(f"{domain}/{own}", domain, str(class_name), None if instance in ("", "-1") else str(instance), "")
+        for own, class_name, instance in zip(ids, arrays["class"].astype(str), instances, strict=True)
+    ]
+
+
+def _with_split(items: Sequence[Item], split: Path | None, folder: Path) -> list[Item]:
+    class_names = sorted({item.class_name for item in items})
+    lists = read_split(split, class_names)
+    parts = split_names(lists, [(item.item_id, item.class_name, item.instance) for item in items], split or folder)
+    return [dataclasses.replace(item, split=part) for item, part in zip(items, parts, strict=True)]

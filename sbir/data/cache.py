@@ -1,0 +1,71 @@
+"""The embedded data: generated and extracted once, then found in the user's cache folder."""
+
+import fcntl
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sbir.data.store import StoreError, open_store
+from sbir.data.store_write import new_directory
+
+logger = logging.getLogger(__name__)
+
+BACKBONE, WEIGHTS, SIZE, SEED = "vgg16", "random", 64, 0
+
+
+def cache_folder() -> Path:
+    """`SBIR_CACHE`, else `sbir` in the user's cache folder (`XDG_CACHE_HOME`, `~/.cache`)."""
+    if own := os.environ.get("SBIR_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sbir"
+
+
+def embedded_store() -> Path:
+    """The store of the procedural doodles with VGG-16 features of seeded random weights at 64 pixels.
+
+    The first call generates and extracts, about a minute on two cores; later ones return at once. A damaged store is
+    made again. Two processes do not make it twice: the second waits.
+    """
+    from sbir.data.doodles import VERSION
+
+    folder = cache_folder()
+    data = folder / f"doodles-{VERSION}-demo"
+    store = folder / f"{data.name}-{BACKBONE}-{WEIGHTS}{SEED}-{SIZE}px"
+    with _alone(folder):
+        if _usable(store):
+            return store
+        if not data.is_dir():
+            _generate(data)
+        from sbir.features.extract import extract
+
+        return extract(data, store, backbone=BACKBONE, weights=WEIGHTS, size=SIZE, seed=SEED)
+
+
+def _usable(store: Path) -> bool:
+    if not store.exists():
+        return False
+    try:
+        open_store(store)
+    except StoreError as error:
+        logger.warning("the cached store is damaged and made again: %s", error)
+        shutil.rmtree(store)
+        return False
+    return True
+
+
+def _generate(data: Path) -> None:
+    from sbir.data.doodles import write_doodles
+
+    with new_directory(data) as folder:
+        write_doodles(folder, size="demo", seed=SEED)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

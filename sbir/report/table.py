@@ -1,0 +1,131 @@
+"""The one table of a run, as lines of text that terminal and page share."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sbir.report.load import Run
+
+NONE = "–"
+_ORDER = {"chance": 0, "baseline": 1, "method": 2, "ceiling": 3}
+_FURTHER = re.compile(r"map_all|map_at_\d+_k|acc_at_1")  # beside the maximised metric; the rest is in the long table
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row: percentages with one decimal, as the field prints them."""
+
+    row: str
+    kind: str  # "reference", "baseline" or "method"
+    given: str
+    fusion: str  # lambda
+    val: str
+    test: str
+    by_class: str
+    by_seed: str
+    further: tuple[str, ...]  # test figures of `further_metrics`
+    mean: float | None
+    low: float | None
+    high: float | None
+    best: bool  # the best test figure among baselines and methods
+
+
+def table_lines(run: Run) -> list[Line]:
+    """Chance, baselines, methods, ceiling."""
+    rows = sorted(run.summary["table"], key=_place)
+    means = [_figure(row, run.metric).get("mean") for row in rows if row["kind"] != "reference"]
+    best = max((mean for mean in means if mean is not None), default=None)
+    return [_line(row, run, best) for row in rows]
+
+
+def further_metrics(run: Run) -> list[str]:
+    """Metrics of the short table beside the maximised one."""
+    return [metric for metric in all_metrics(run) if metric != run.metric and _FURTHER.fullmatch(metric)]
+
+
+def all_metrics(run: Run) -> list[str]:
+    """Metrics of the test figures, in the order of the first row that has each."""
+    return list(dict.fromkeys(metric for row in run.summary["table"] for metric in row["test"]))
+
+
+def _place(row: Mapping[str, Any]) -> int:
+    return _ORDER.get(row["row"] if row["kind"] == "reference" else row["kind"], 2)
+
+
+def _line(row: Mapping[str, Any], run: Run, best: float | None) -> Line:
+    figure = _figure(row, run.metric)
+    mean = figure.get("mean")
+    return Line(
+        row=row["row"],
+        kind=row["kind"],
+        given=row.get("given") or NONE,
+        fusion=row.get("lambda") or NONE,
+        val=percent(row["val"].get(run.metric)),
+        test=percent(mean),
+        by_class=interval(figure.get("class_low"), figure.get("class_high")),
+        by_seed=_by_seed(row, figure),
+        further=tuple(percent(_figure(row, metric).get("mean")) for metric in further_metrics(run)),
+        mean=mean,
+        low=figure.get("class_low"),
+        high=figure.get("class_high"),
+        best=row["kind"] != "reference" and mean is not None and mean == best,
+    )
+
+
+def _figure(row: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    return dict(row["test"].get(metric) or {})
+
+
+def _by_seed(row: Mapping[str, Any], figure: Mapping[str, Any]) -> str:
+    """Chance and ceiling are exact, baselines deterministic: neither has a spread over training seeds."""
+    count = figure.get("num_seeds") or 0
+    if row["kind"] != "method" or not count:
+        return NONE
+    if figure.get("seed_low") is None:
+        return f"{count} seed" if count == 1 else f"{count} seeds, no interval"
+    return f"{interval(figure['seed_low'], figure['seed_high'])} ({count} seeds)"
+
+
+def percent(value: float | None) -> str:
+    """A share in percent.
+
+    >>> percent(0.4123), percent(None)
+    ('41.2', '–')
+    """
+    return NONE if value is None else f"{100 * value:.1f}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Two ends in percent.
+
+    >>> interval(0.38, 0.4449)
+    '[38.0, 44.5]'
+    """
+    return NONE if low is None or high is None else f"[{percent(low)}, {percent(high)}]"
+
+
+def metric_label(metric: str) -> str:
+    """A metric as papers write it, with its denominator where papers differ.
+
+    >>> [metric_label(name) for name in ("precision_at_20", "map_at_20_hits", "map_all", "acc_at_1")]
+    ['P@20', 'mAP@20 (÷ hits)', 'mAP@all', 'acc@1']
+    """
+    if found := re.fullmatch(r"(precision|acc)_at_(\d+)", metric):
+        return f"{'P' if found[1] == 'precision' else 'acc'}@{found[2]}"
+    if found := re.fullmatch(r"map_at_(\d+)_(k|hits|min)", metric):
+        return f"mAP@{found[1]} (÷ {'min(R, k)' if found[2] == 'min' else found[2]})"
+    return "mAP@all" if metric == "map_all" else metric
+
+
+def long_table(run: Run) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """Every test metric of every row: headings, and (row, cells)."""
+    metrics = all_metrics(run)
+    rows: Sequence[Mapping[str, Any]] = sorted(run.summary["table"], key=_place)
+    cells = [(str(row["row"]), [_full_cell(_figure(row, metric)) for metric in metrics]) for row in rows]
+    return [metric_label(metric) for metric in metrics], cells
+
+
+def _full_cell(figure: Mapping[str, Any]) -> str:
+    by_class = interval(figure.get("class_low"), figure.get("class_high"))
+    return percent(figure.get("mean")) + (f" {by_class}" if by_class != NONE else "")

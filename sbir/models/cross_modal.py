@@ -7,13 +7,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sbir.losses.ranking import contrastive, double_margin, euclidean
-from sbir.losses.variational import active_units, cosine_overlap, kl_to_standard_normal
-from sbir.models.layers import NormOrder, check, decoder, encoder
+from sbir.losses.variational import cosine_overlap, kl_to_standard_normal, num_active_units
+from sbir.models import layers
 from sbir.models.method import Method
-from sbir.types import Batch, DataSpec, Rows, Sampling, Views
+from sbir.models.settings import (
+    PairingSetting,
+    check,
+    check_choice,
+    check_range,
+    check_unused,
+    feature_widths,
+    resolve_pairing,
+)
+from sbir.types import Batch, DataSpec, Role, Rows, Sampling, Views
 
-NOISE_SEED = 0  # of the samples of z at retrieval
-SAMPLES_AT_ONCE = 16  # decoded together, which bounds memory and changes no figure
+ROLES: tuple[Role, ...] = ("negative", "same_class", "positive")  # the source's order of forward passes
 
 
 class CrossModal(Method):
@@ -21,16 +29,23 @@ class CrossModal(Method):
 
     E_sk encodes a sketch's structure, E_S a photo's structure, E_A its appearance. A photo is decoded from a sample z
     of its appearance and from the sketch (`decode`: "e" the encoded sketch, "s" its raw feature, "s+e" both), a sketch
-    from the photo's structure. Views: `structure` compares E_sk(s) with E_S(p), `photo` the mean of `num_samples`
-    photos decoded for the sketch with the gallery feature; lambda = 1 is structure only, 0 generation only.
+    from the photo's structure. Views: `structure` (n, latent) compares E_sk(s) with E_S(p); `photo` (n, D) compares the
+    mean of `num_samples` photos decoded for the sketch with the gallery feature itself. lambda = 1 is structure only, 0
+    generation only. `deeper` adds a hidden layer to every encoder and decoder; margins are in units of the structure
+    code, whose distances grow with sqrt(latent). Features must be non-negative, since decoders end in a ReLU.
 
-    Source: J. Li, Z. Ling, L. Niu, L. Zhang, "Bi-directional Domain Translation for Zero-Shot Sketch-Based Image
-    Retrieval" (2019, https://arxiv.org/abs/1911.13251) and the authors' code of 24 to 27 October 2019, whose defaults
-    these are. Where we differ: noise at retrieval is seeded and the same for all queries (the source draws anew), so
-    that a score is a function of the model; `ranking_weight` is 1.0 (0.7 in some of the source's rows, which is not
-    recorded).
+    Source: J. Li, Z. Ling, L. Niu, L. Zhang, "Bi-Directional Domain Translation for Zero-Shot Sketch-Based Image
+    Retrieval" (2019, https://arxiv.org/abs/1911.13251), and the authors' public code of 24 to 27 October 2019, whose
+    values the defaults are. Where we differ:
 
-    Controls: `decoder="deterministic"` has no appearance and no KL; `num_samples=0` decodes z = 0, 1 a single sample.
+    - Noise at retrieval is seeded and the same for all queries; the source draws anew for each.
+    - `ranking_weight` is 1.0; the code of some of the source's rows had 0.7, and which is not recorded.
+    - `ranking="siamese"` leaves the same-class photo out, for which that loss has no use.
+    - `norm_order="pre"` (1 November) also put a ReLU on all inputs: nothing on features that come from a ReLU.
+    - On data without pairs the "own" photo is a random one of the class, so margin1 then orders two random photos.
+
+    Controls: `decoder="deterministic"` has neither appearance nor KL, and its num_samples is not read; `num_samples=0`
+    decodes z = 0, and 1 a single sample. Weights trained with one num_samples serve any other.
     """
 
     def __init__(
@@ -42,7 +57,7 @@ class CrossModal(Method):
         decode: Literal["e", "s", "s+e"] = "s",
         dropout: float = 0.3,
         deeper: bool = False,
-        norm_order: NormOrder = "post",
+        norm_order: layers.NormOrder = "post",
         ranking: Literal["ranking", "siamese"] = "ranking",
         margin1: float = 0.0,
         margin2: float = 10.0,
@@ -51,78 +66,74 @@ class CrossModal(Method):
         image_weight: float = 1.0,
         sketch_weight: float = 10.0,
         orthogonality_weight: float = 0.01,
-        pairing: Literal["auto", "paired", "unpaired"] = "auto",
+        pairing: PairingSetting = "auto",
         decoder: Literal["variational", "deterministic"] = "variational",
         num_samples: int = 200,
     ) -> None:
         super().__init__()
-        check(decode in ("e", "s", "s+e"), f"decode must be e, s or s+e, got {decode!r}")
-        check(ranking in ("ranking", "siamese"), f"ranking must be ranking or siamese, got {ranking!r}")
-        check(norm_order in ("post", "pre"), f"norm_order must be post or pre, got {norm_order!r}")
-        check(pairing in ("auto", "paired", "unpaired"), f"pairing must be auto, paired or unpaired, got {pairing!r}")
-        check(
-            pairing != "paired" or spec.paired, "pairing must be auto or unpaired on data without pairs, got 'paired'"
-        )
-        check(0 <= dropout < 1, f"dropout must be in [0, 1), got {dropout}")
-        check(latent >= 1 and hidden >= 1, f"latent and hidden must be at least 1, got {latent} and {hidden}")
-        check(num_samples >= 0, f"num_samples must be 0 (z = 0) or more, got {num_samples}")
-        check(ranking == "ranking" or margin1 == 0, f"margin1 has no effect on the siamese loss, got {margin1}")
-        check(
-            decoder in ("variational", "deterministic"),
-            f"decoder must be variational or deterministic, got {decoder!r}",
-        )
-        self.decode, self.ranking, self.variational = decode, ranking, decoder == "variational"
-        self.margin1, self.margin2, self.num_samples, self.latent = margin1, margin2, num_samples, latent
-        self.weights = {
-            "ranking": ranking_weight,
-            "image": image_weight,
-            "sketch": sketch_weight,
-            "kl": kl_weight,
-            "orthogonality": orthogonality_weight,
-        }
-        paired = pairing == "paired" or (pairing == "auto" and spec.paired)
-        self.sampling = Sampling(("positive", "same_class", "negative"), "paired" if paired else "unpaired")
-        sketch, photo = spec.query["feature"][0], spec.gallery["feature"][0]
-        self.photo_features = photo
-        middle = [hidden, hidden] if deeper else [hidden]
-        self.sketch_structure = encoder([sketch, *middle, latent], dropout, norm_order)
-        self.photo_structure = encoder([photo, *middle, latent], dropout, norm_order)
+        check_choice("decode", decode, ("e", "s", "s+e"))
+        check_choice("norm_order", norm_order, ("post", "pre"))
+        check_choice("ranking", ranking, ("ranking", "siamese"))
+        check_choice("decoder", decoder, ("variational", "deterministic"))
+        check(0 <= dropout < 1, f"dropout must be 0 or more and below 1, got {dropout}")
+        check_range(1, latent=latent, hidden=hidden)
+        check_range(0, margin1=margin1, margin2=margin2, num_samples=num_samples)
+        self.weights = {"ranking": ranking_weight, "image": image_weight, "sketch": sketch_weight}
+        self.variational = decoder == "variational"
         if self.variational:
-            self.photo_appearance = encoder([photo, *middle, latent], dropout, norm_order)
+            self.weights |= {"kl": kl_weight, "orthogonality": orthogonality_weight}
+        else:
+            given = {"kl_weight": kl_weight, "orthogonality_weight": orthogonality_weight}
+            check_unused(CrossModal, "decoder='deterministic'", **given)
+        check_range(0, **{f"{name}_weight": weight for name, weight in self.weights.items()})
+        if ranking == "siamese":
+            check_unused(CrossModal, "ranking='siamese'", margin1=margin1)
+        self.decode, self.ranking, self.margin1, self.margin2 = decode, ranking, margin1, margin2
+        self.latent, self.num_samples = latent, num_samples
+        roles = ROLES if ranking == "ranking" else tuple(role for role in ROLES if role != "same_class")
+        self.sampling = Sampling(roles, resolve_pairing(pairing, spec))
+        self._build(feature_widths(spec), [hidden, hidden] if deeper else [hidden], dropout, norm_order)
+
+    def _build(self, widths: tuple[int, int], hidden: list[int], dropout: float, norm_order: layers.NormOrder) -> None:
+        sketch, photo = widths
+        latent = self.latent
+
+        def encoder(width: int) -> nn.Sequential:
+            return layers.encoder([width, *hidden, latent], dropout=dropout, norm_order=norm_order)
+
+        self.sketch_structure, self.photo_structure = encoder(sketch), encoder(photo)  # E_sk, E_S
+        if self.variational:
+            self.photo_appearance = encoder(photo)  # E_A
             self.mean, self.logvar = nn.Linear(latent, latent), nn.Linear(latent, latent)
-        given = latent * (decode != "s") + sketch * (decode != "e")
-        self.sketch_decoder = _decoder([latent, *middle, sketch])
-        self.photo_decoder = _decoder([latent * self.variational + given, *middle, photo])
-        self._kl, self._active = 0.0, 0
+        given = {"e": latent, "s": sketch, "s+e": latent + sketch}[self.decode]
+        self.sketch_decoder = layers.decoder([latent, *hidden, sketch])
+        self.photo_decoder = layers.decoder([latent * self.variational + given, *hidden, photo])
+        self._last: dict[str, Tensor] = {}
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted terms: ranking, image, sketch and, with a variational decoder, kl and orthogonality."""
         sketch, photo = batch.query["feature"], batch.gallery["positive"]["feature"]
-        # One forward pass a role, in the source's order: batch norm sees each role as a batch of its own.
-        negative = self.photo_structure(batch.gallery["negative"]["feature"])
-        same_class = self.photo_structure(batch.gallery["same_class"]["feature"])
-        positive = self.photo_structure(photo)
+        # One forward pass a role, in the order of ROLES: batch norm sees each role as a batch of its own.
+        structure = {role: self.photo_structure(batch.gallery[role]["feature"]) for role in self.sampling.roles}
         code = self.sketch_structure(sketch)
         terms = {
-            "ranking": self._ranking_loss(
-                euclidean(positive, code), euclidean(same_class, code), euclidean(negative, code)
-            ),
-            "sketch": functional.mse_loss(self.sketch_decoder(positive), sketch),
+            "ranking": self._ranking_loss({role: euclidean(photos, code) for role, photos in structure.items()}),
+            "sketch": functional.mse_loss(self.sketch_decoder(structure["positive"]), sketch),
         }
         given = self._given(sketch, code)
         if self.variational:
             appearance = self.photo_appearance(photo)
             mean, logvar = self.mean(appearance), self.logvar(appearance)
-            given = torch.cat([mean + (0.5 * logvar).exp() * torch.randn_like(mean), given], 1)
+            given = torch.cat([mean + (0.5 * logvar).exp() * torch.randn_like(mean), given], 1)  # B, latent + given
             terms["kl"] = kl_to_standard_normal(mean, logvar)
-            terms["orthogonality"] = cosine_overlap(positive, appearance)
-            self._kl, self._active = terms["kl"].item(), active_units(mean)
+            terms["orthogonality"] = cosine_overlap(structure["positive"], appearance)
+            self._last = {"kl_nats": terms["kl"].detach(), "active_units": num_active_units(mean.detach())}
         terms["image"] = functional.mse_loss(self.photo_decoder(given), photo)
         return {name: self.weights[name] * value for name, value in terms.items()}
 
     def metrics(self) -> dict[str, float]:
-        """KL in nats and active units of the last batch: near 0.01 nats a unit, z carries nothing."""
-        return {"kl_nats": self._kl, "active_units": float(self._active)} if self.variational else {}
+        """KL in nats and active units of the last batch: below about 0.01 nats a unit, z carries nothing."""
+        return {name: float(value) for name, value in self._last.items()}
 
     def embed_query(self, rows: Rows) -> Views:
         """`structure` (n, latent) and the translated `photo` (n, D)."""
@@ -134,10 +145,11 @@ class CrossModal(Method):
         """`structure` (n, latent) and the feature itself as `photo` (n, D)."""
         return {"structure": self.photo_structure(rows["feature"]), "photo": rows["feature"]}
 
-    def _ranking_loss(self, positive: Tensor, same_class: Tensor, negative: Tensor) -> Tensor:
+    def _ranking_loss(self, distances: dict[str, Tensor]) -> Tensor:
+        own, negative = distances["positive"], distances["negative"]
         if self.ranking == "siamese":
-            return contrastive(positive, negative, self.margin2)
-        return double_margin(positive, same_class, negative, self.margin1, self.margin2)
+            return contrastive(own, negative, self.margin2)
+        return double_margin(own, distances["same_class"], negative, self.margin1, self.margin2)
 
     def _given(self, sketch: Tensor, code: Tensor) -> Tensor:
         """What the photo decoder sees beside z."""
@@ -146,29 +158,9 @@ class CrossModal(Method):
         return code if self.decode == "e" else sketch
 
     def _translate(self, given: Tensor) -> Tensor:
-        """Mean photo over samples of z. The first layer is linear: its part for z and its part for the sketch are
-        added."""
         if not self.variational:
-            return _apply(self.photo_decoder, given)
-        first, rest = self.photo_decoder[0], self.photo_decoder[1:]
-        assert isinstance(first, nn.Linear)
-        of_sketch = functional.linear(given, first.weight[:, self.latent :], first.bias)
-        if not self.num_samples:
-            return _apply(rest, of_sketch)
-        of_noise = functional.linear(self._noise(given), first.weight[:, : self.latent])
-        total = torch.zeros(len(given), self.photo_features, device=given.device)
-        for some in torch.split(of_noise, SAMPLES_AT_ONCE):
-            total += _apply(rest, of_sketch[:, None] + some).sum(1)  # (n, samples, D)
-        return total / self.num_samples
-
-    def _noise(self, like: Tensor) -> Tensor:
-        generator = torch.Generator().manual_seed(NOISE_SEED)
-        return torch.randn(self.num_samples, self.latent, generator=generator).to(like.device)
-
-
-_decoder = decoder  # the constructor has a setting of this name
-
-
-def _apply(module: nn.Module, value: Tensor) -> Tensor:
-    result: Tensor = module(value)
-    return result
+            photo: Tensor = self.photo_decoder(given)
+            return photo
+        zero = torch.zeros(1, self.latent).to(given)
+        noise = layers.seeded_noise(self.num_samples, self.latent, given) if self.num_samples else zero
+        return layers.mean_decoded(self.photo_decoder, noise, given)

@@ -3,14 +3,17 @@
 from itertools import pairwise
 from typing import Literal
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
 
 NormOrder = Literal["post", "pre"]
 
+VALUES_AT_ONCE = 2**22  # of one activation while samples are decoded: 16 MB, which bounds memory and fits caches
 
-def encoder(sizes: list[int], dropout: float, norm_order: NormOrder) -> nn.Sequential:
-    """Linear blocks with ReLU and batch norm, dropout between them: sizes [D, hidden, ..., H] -> module (B, D) -> (B,
-    H).
+
+def encoder(sizes: list[int], *, dropout: float, norm_order: NormOrder) -> nn.Sequential:
+    """Linear blocks with ReLU and batch norm, dropout between blocks: sizes [D, hidden, ..., H], (B, D) -> (B, H).
 
     "post" normalises after the ReLU (the source's rows up to 27 October 2019), "pre" before it (later rows).
     """
@@ -18,20 +21,36 @@ def encoder(sizes: list[int], dropout: float, norm_order: NormOrder) -> nn.Seque
     for index, (width, out) in enumerate(pairwise(sizes)):
         if index:
             layers.append(nn.Dropout(dropout))
-        activation = [nn.ReLU(), nn.BatchNorm1d(out)] if norm_order == "post" else [nn.BatchNorm1d(out), nn.ReLU()]
-        layers += [nn.Linear(width, out), *activation]
+        relu_and_norm = [nn.ReLU(), nn.BatchNorm1d(out)]
+        layers += [nn.Linear(width, out), *(relu_and_norm if norm_order == "post" else reversed(relu_and_norm))]
     return nn.Sequential(*layers)
 
 
 def decoder(sizes: list[int]) -> nn.Sequential:
-    """Linear layers, each with a ReLU (features are outputs of ReLUs): sizes [H, hidden, ..., D]."""
+    """Linear layers, each with a ReLU since features are outputs of ReLUs: sizes [H, hidden, ..., D]."""
     layers: list[nn.Module] = []
     for width, out in pairwise(sizes):
         layers += [nn.Linear(width, out), nn.ReLU()]
     return nn.Sequential(*layers)
 
 
-def check(rule: bool, text: str) -> None:
-    """Raise `ValueError` with the text (rule, value) unless the rule holds."""
-    if not rule:
-        raise ValueError(text)
+def mean_decoded(photo_decoder: nn.Sequential, latents: Tensor, given: Tensor) -> Tensor:
+    """Mean over all latents (N, H) of decoding [latent; given] for each row of `given` (n, d): (n, D).
+
+    The same latents serve every row. The first layer is linear, so its two parts are computed once a latent and once a
+    row and added; the ReLU between forbids more. Rows are decoded a few at a time to bound the memory.
+    """
+    first, rest = photo_decoder[0], photo_decoder[1:]
+    assert isinstance(first, nn.Linear)
+    of_latents = functional.linear(latents, first.weight[:, : latents.shape[1]])  # (N, hidden)
+    of_given = functional.linear(given, first.weight[:, latents.shape[1] :], first.bias)  # (n, hidden)
+    widest = max(layer.out_features for layer in photo_decoder if isinstance(layer, nn.Linear))
+    rows = max(1, VALUES_AT_ONCE // (len(latents) * widest))
+    return torch.cat([rest(some[:, None] + of_latents).mean(1) for some in torch.split(of_given, rows)])
+
+
+def seeded_noise(num_samples: int, latent: int, like: Tensor) -> Tensor:
+    """(num_samples, latent) draws of N(0, I), the same in every process and on every device: a score that depends on
+    nothing but the model."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(num_samples, latent, generator=generator).to(like)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from sbir.models.method import Method
+from sbir.models.settings import common_width
 from sbir.types import DataSpec, Rows, TrainRows, Views
 
 
@@ -18,8 +19,9 @@ class MeanRemoved(Method):
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
-        self.register_buffer("query_mean", torch.zeros(spec.query["feature"]))
-        self.register_buffer("gallery_mean", torch.zeros(spec.gallery["feature"]))
+        width = common_width(spec)
+        self.register_buffer("query_mean", torch.zeros(width))
+        self.register_buffer("gallery_mean", torch.zeros(width))
 
     def fit(self, rows: TrainRows) -> None:
         """Take both means."""

@@ -25,7 +25,7 @@ _FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neu
 def axis(title: str, **more: Any) -> dict[str, Any]:
     """An axis with light lines."""
     look = {"gridcolor": "#E4E7EB", "linecolor": "#9AA5B1", "zeroline": False, "ticks": "outside", "automargin": True}
-    return {"title": {"text": escape(title), "standoff": 10}, **look, **more}
+    return {"title": {"text": escape(title), "standoff": 10, "font": {"size": 13}}, **look, **more}
 
 
 def layout(**more: Any) -> dict[str, Any]:

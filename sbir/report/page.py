@@ -80,7 +80,7 @@ def _texts(run: Run) -> dict[str, Any]:
     best = summary["best"]
     return {
         "name": run.manifest["name"],
-        "created": run.manifest.get("created", ""),
+        "created": str(run.manifest.get("created", "")).replace("T", " "),
         "question": summary.get("question") or run.manifest["name"],
         "banners": [FLAGS.get(flag, str(flag).upper()) for flag in summary.get("flags", [])],
         "verdicts": verdicts(run),
@@ -139,7 +139,8 @@ def _code(run: Run) -> str:
 def _tables(run: Run) -> dict[str, Any]:
     lines = table_lines(run)
     headings, long_rows = long_table(run)
-    trials = run.trials.sort_values("value", ascending=False, na_position="last")
+    trials = pd.concat([run.search_trials(), run.trials[run.trials["kind"] == "refit"].assign(value=None)])
+    trials = trials.sort_values("value", ascending=False, na_position="last", kind="stable")
     axes = list(dict.fromkeys(name for names in run.axes.values() for name in names))
     shown = trials.head(MAX_TRIALS)
     return {
@@ -193,7 +194,9 @@ def _plots(run: Run) -> list[Plot]:
         ("lambda", "Lambda, how the two views are combined", "Of the best trial's kept checkpoint.", lambda_curve(run)),
     ]
     for method in run.manifest["methods"]:
-        note = "One line a trial: brighter is better, thick is best, dotted grey was stopped early. Hover for settings."
+        note = (
+            "One line a trial: darker is better, orange is the best, dotted grey was stopped early. Hover for settings."
+        )
         plots.append((f"parallel-{method}", f"Settings and result: {method}", note, parallel_coordinates(run, method)))
     for method, figure in importance_bars(run)[0].items():
         note = "fANOVA over complete trials: which axes the values differ by, not which way, nor why."

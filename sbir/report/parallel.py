@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sbir.report.figures import GREY, INK, Figure, layout
+from sbir.report.figures import GREY, INK, RED, Figure, layout
 from sbir.report.load import Run
 from sbir.report.table import metric_label
 from sbir.tracking.names import readable, trial_name
 
 UNSET = -0.1  # height of "not set": an axis that the trial's other settings switch off
 _FEW = 6  # up to so many numbers an axis shows each of them at its own height
-_CIVIDIS = ("#00224E", "#35456C", "#666970", "#948E77", "#C8B866", "#FEE838")  # bad to good; readable to all
+_SHADES = ("#C3D5E8", "#9DBFDD", "#6FA5D0", "#4288BF", "#1F66A3", "#0B3C6F")  # bad to good
 _MAX_TRIALS = 300
 
 
@@ -66,13 +66,11 @@ def _line(axes: Sequence[_Axis], at: int, row: dict[str, Any], run: Run, method:
     name = f"{method}-{row['number']} {row['state'].lower()} {100 * row['value']:.1f} % "
     name += trial_name(settings, run.axes[method])
     whole = row["state"] == "COMPLETE"
-    shade = _CIVIDIS[min(int(axes[-1].heights[at] * len(_CIVIDIS)), len(_CIVIDIS) - 1)]
+    shade = _SHADES[min(int(axes[-1].heights[at] * len(_SHADES)), len(_SHADES) - 1)]
     best = row["number"] == run.summary["best"]["number"] and method == run.summary["best"]["method"]
-    line = {
-        "color": shade if whole else GREY,
-        "width": 4 if best else 1.8 if whole else 1,
-        "dash": "solid" if whole else "dot",
-    }
+    line = {"color": shade if whole else GREY, "width": 1.8 if whole else 1, "dash": "solid" if whole else "dot"}
+    if best:
+        line |= {"color": RED, "width": 4}
     heights = [float(one.heights[at]) for one in axes]
     fixed: Figure = {"type": "scatter", "mode": "lines", "hoverinfo": "text", "line": line}
     return {**fixed, "x": list(range(len(axes))), "y": heights, "text": escape(name)}

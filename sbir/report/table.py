@@ -9,7 +9,7 @@ from sbir.report.load import Run
 
 NONE = "–"
 _ORDER = {"chance": 0, "baseline": 1, "method": 2, "ceiling": 3}
-_FURTHER = re.compile(r"map_all|map_at_\d+_k|acc_at_1")  # beside the maximised metric; the rest is in the long table
+_FURTHER = re.compile(r"map_all|acc_at_1")  # beside the maximised metric; the rest is in the long table
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Line:
     test: str
     by_class: str
     by_seed: str
+    num_seeds: int  # refits behind a method's figure; 0 for what has no training seed
     further: tuple[str, ...]  # test figures of `further_metrics`
     mean: float | None
     low: float | None
@@ -64,7 +65,8 @@ def _line(row: Mapping[str, Any], run: Run, best: float | None) -> Line:
         val=percent(row["val"].get(run.metric)),
         test=percent(mean),
         by_class=interval(figure.get("class_low"), figure.get("class_high")),
-        by_seed=_by_seed(row, figure),
+        by_seed=interval(figure.get("seed_low"), figure.get("seed_high")),
+        num_seeds=int(figure.get("num_seeds") or 0) if row["kind"] == "method" else 0,
         further=tuple(percent(_figure(row, metric).get("mean")) for metric in further_metrics(run)),
         mean=mean,
         low=figure.get("class_low"),
@@ -75,16 +77,6 @@ def _line(row: Mapping[str, Any], run: Run, best: float | None) -> Line:
 
 def _figure(row: Mapping[str, Any], metric: str) -> dict[str, Any]:
     return dict(row["test"].get(metric) or {})
-
-
-def _by_seed(row: Mapping[str, Any], figure: Mapping[str, Any]) -> str:
-    """Chance and ceiling are exact, baselines deterministic: neither has a spread over training seeds."""
-    count = figure.get("num_seeds") or 0
-    if row["kind"] != "method" or not count:
-        return NONE
-    if figure.get("seed_low") is None:
-        return f"{count} seed" if count == 1 else f"{count} seeds, no interval"
-    return f"{interval(figure['seed_low'], figure['seed_high'])} ({count} seeds)"
 
 
 def percent(value: float | None) -> str:

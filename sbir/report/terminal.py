@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TextIO
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -45,15 +46,17 @@ def _head(run: Run) -> list[Text]:
 def _table(run: Run) -> Table:
     label = metric_label(run.metric)
     flags = f" ({', '.join(run.summary['flags']).upper()})" if run.summary.get("flags") else ""
-    table = Table(title=f"{run.manifest['data']['dataset']}, protocol {_protocol(run)}{flags}, percent", title_style="")
-    for heading in ("", "fitted on"):
-        table.add_column(heading)
+    title = f"{run.manifest['data']['dataset']}, protocol {_protocol(run)}, percent{flags}"
+    table = Table(title=Text(title), title_justify="left", title_style="", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("")
     for heading in ("lambda", f"val {label}", f"test {label}", "95 % classes", "95 % seeds"):
         table.add_column(heading, justify="right")
     for metric in further_metrics(run):
         table.add_column(f"test {metric_label(metric)}", justify="right")
+    table.add_column("fitted on")
     for line in table_lines(run):
-        cells = (line.row, line.given, line.fusion, line.val, line.test, line.by_class, line.by_seed, *line.further)
+        seeds = line.by_seed + (f" n={line.num_seeds}" if line.num_seeds else "")
+        cells = (line.row, line.fusion, line.val, line.test, line.by_class, seeds, *line.further, line.given)
         style = "bold" if line.best else "dim" if line.kind == "reference" else ""
         table.add_row(*(Text(cell) for cell in cells), style=style)
     return table

@@ -110,7 +110,7 @@ def _write_queries(folder: Path, rng: np.random.Generator) -> None:
             about = {"run": "r", "row": row, "method": "cross_modal" if row == "CMDT" else "", "seed": seed}
             values = np.clip(mean + ease + rng.normal(0, 0.05, len(queries)), 0, 1)
             names = {"item": queries, "class": np.repeat(CLASSES, 12), "instance": np.arange(len(queries)) // 3}
-            frames.append(pd.DataFrame({**about, **names, **{metric: values for metric in METRICS}}))
+            frames.append(pd.DataFrame({**about, **names, **dict.fromkeys(METRICS, values)}))
     pd.concat(frames).to_parquet(folder / "per_query.parquet")
 
 
@@ -152,7 +152,7 @@ def _manifest(folder: Path, store: Path | None) -> dict[str, Any]:
 
 def _summary(best: dict[str, Any], trials: list[dict[str, Any]], flags: tuple[str, ...]) -> dict[str, Any]:
     states = [trial["state"] for trial in trials]
-    value = best["value"]
+    value, rows = best["value"], [_row(name, mean) for name, mean in ROWS.items()]
     curve = {fusion: value * (1 - 0.6 * (float(fusion) - 0.4) ** 2) for fusion in LAMBDAS[:-1]} | {"min": 0.95 * value}
     return {
         "metric": f"val/precision_at_{K}",
@@ -166,11 +166,12 @@ def _summary(best: dict[str, Any], trials: list[dict[str, Any]], flags: tuple[st
         },
         "given": "VGG-16 with seeded random weights at 96 px; sketch-photo pairs and class labels",
         "question": "Which setting of CMDT retrieves best on doodles-demo (zero_shot)?",
-        "counts": {"complete": states.count("COMPLETE"), "pruned": states.count("PRUNED"), "failed": states.count("FAIL")},
-        "best": {"method": "cross_modal", "number": best["number"], "label": best["label"], "lambda": "0.4", "value": value,
-                 "step": best["best_step"], "settings": {axis: best[axis] for axis in AXES}},
+        "counts": {"complete": states.count("COMPLETE"), "pruned": states.count("PRUNED"),
+                   "failed": states.count("FAIL")},
+        "best": {"method": "cross_modal", "number": best["number"], "label": best["label"], "lambda": "0.4",
+                 "value": value, "step": best["best_step"], "settings": {axis: best[axis] for axis in AXES}},
         "curve": curve,
-        "table": [_reference("chance", 0.091), *(_row(name, mean) for name, mean in ROWS.items()), _reference("ceiling", 0.6)],
+        "table": [_reference("chance", 0.091), *rows, _reference("ceiling", 0.6)],
         "looks_at_test": 3,
         "importance": {"cross_modal": {"note": "not enough: 6 axes need 60 complete trials, there are 15"}},
         "times": {"started": "2026-11-21T03:00:00", "total_s": 214.3, "device_s": 180.0},
@@ -203,17 +204,6 @@ def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, allow_nan=False))
 
 
-def write_pictures(root: Path) -> Path:
-    """A store's manifest, and plain colour squares for every item."""
-    root.mkdir(parents=True)
-    for at, item in enumerate([*items("photo"), *items("sketch")]):
-        path = root / "images" / item
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (16, 16), (at % 256, 120, 200)).save(path)
-    _write_json(root / "manifest.json", {"image_root": str(root / "images")})
-    return root
-
-
 @pytest.fixture(scope="session")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose store is gone; not to be changed."""
@@ -224,3 +214,15 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_run(tmp_path: Path) -> Callable[..., Path]:
     """A run of the test's own, to change."""
     return lambda **options: write_run(tmp_path / "cross_modal-1", **options)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A store's manifest, and a plain colour square for every item."""
+    root = tmp_path / "store"
+    for at, item in enumerate([*items("photo"), *items("sketch")]):
+        path = root / "images" / item
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (at % 256, 120, 200)).save(path)
+    _write_json(root / "manifest.json", {"image_root": str(root / "images")})
+    return root

@@ -129,11 +129,15 @@ class LiveView:
         ]
         self._console.print(" ".join(parts), markup=False)
 
+    def _bar(self, state: SweepState) -> Table:
+        line = Table.grid(padding=(0, 1))
+        line.add_row(ProgressBar(total=1.0, completed=min(1.0, state.share), width=30), Text(self._counts(state)))
+        return line
+
     def _picture(self, state: SweepState) -> Group:
         return Group(
             Text.assemble((self._name, "bold"), f"  {state.phase}  ", (self._folder, "dim")),
-            ProgressBar(total=1.0, completed=min(1.0, state.share), width=40),
-            Text(self._counts(state)),
+            self._bar(state),
             Text(f"{readable_time(self._elapsed)} so far, {self._remaining(state)}"),
             _best(state),
             _running(state),
@@ -157,9 +161,9 @@ def _running(state: SweepState) -> Table:
         steps = f"{line.step}/{line.steps}" if line.steps else str(line.step)
         table.add_row(Text(line.name), steps, _percent(line.value), Text(line.settings))
     for line in state.ended[-3:]:
-        found = line.reason if line.state == "FAIL" else _percent(line.value)
         style = _STYLES.get(line.state, "")
-        table.add_row(Text(line.name, style=style), Text(_STATES.get(line.state, ""), style=style), Text(found), "")
+        more = Text(line.reason if line.state == "FAIL" else line.settings, style="dim")
+        table.add_row(Text(line.name, style=style), _STATES.get(line.state, ""), _percent(line.value), more)
     return table
 
 

@@ -28,7 +28,7 @@ def write_grid_picture(run_dir: str | Path, *, thumbnail: Thumbnail | None = Non
 
 
 def grid_picture(grid: Grid) -> Image.Image:
-    """Queries in the first column, answers beside them: solid frame and tick are right, broken frame and cross wrong."""
+    """Queries in the first column, answers beside them: solid frame and tick for right, broken and cross for wrong."""
     columns = 1 + max(len(row.tiles) for row in grid.rows)
     sheet = Image.new("RGB", (columns * _CELL + 2 * _GAP, len(grid.rows) * _CELL + _GAP), "white")
     pen = ImageDraw.Draw(sheet)

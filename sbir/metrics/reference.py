@@ -1,79 +1,91 @@
-"""What no method has to earn (chance) and what none can pass (ceiling), for the counts of one protocol."""
+"""What no method has to earn (chance) and what none can pass (ceiling), for the counts of one protocol. Both exact."""
 
-import numpy as np
+from collections.abc import Callable, Mapping
+
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
-from sbir.metrics.retrieval import Identity, count_matches, metric_names
+from sbir.metrics.retrieval import ACCURACIES, Identity, count_matches, metric_names
+
+Figure = Callable[[Tensor], Tensor]
+"""Relevant gallery items R of each query (Q,) float64, at least 1 -> value of one metric for each (Q,)."""
 
 
 def chance(query: Identity, gallery: Identity, k: int) -> dict[str, float]:
-    """Expected value of every metric under a uniformly random ranking, exact.
+    """Expected value of every metric under a uniformly random ranking, in closed form.
 
-    With R relevant among G items, rank i is relevant with probability R/G, and given that, each earlier rank with
-    (R-1)/(G-1): so E[rel_i P(i)] = R/G * (1 + (i-1)(R-1)/(G-1)) / i, summed for the mAP variants with a constant
-    divisor. `map_at_k_hits` divides by a random number of hits: the sum runs over its hypergeometric distribution.
+    With R relevant among G items, rank i is relevant with probability R/G, and given that, each earlier rank is with
+    (R-1)/(G-1). So the expected sum of precisions over the first n ranks, sum over i of E[rel_i P(i)], is
+    R/G · H_n + R(R-1)/(G(G-1)) · (n - H_n), H_n the harmonic number; mAP with a constant divisor divides it.
+    `map_at_k_hits` divides by the h hits among the first k ranks: given h these are a random ranking of k items with h
+    relevant ones, so that the same sum with R = h, G = k, divided by h, is linear in h for h > 0. `acc_at_n` is the
+    chance that the first n ranks hold one of the query's own photos.
     """
-    return _per_relevant(query, gallery, k, _chance)
+    size = len(gallery.labels)
+
+    def sum_of_precisions(relevant: Tensor) -> Tensor:
+        return _sum_of_precisions(relevant, size, k)
+
+    def hits(relevant: Tensor) -> Tensor:
+        some, harmonic = 1 - _none_among(relevant, size, k), _harmonic(k)  # P(h > 0), H_k
+        later = (k - harmonic) / (k * max(k - 1, 1))
+        return some * harmonic / k + (k * relevant / size - some) * later
+
+    by_class: dict[str, Figure] = {
+        f"precision_at_{k}": lambda relevant: relevant / size,
+        f"map_at_{k}_k": lambda relevant: sum_of_precisions(relevant) / k,
+        f"map_at_{k}_hits": hits,
+        f"map_at_{k}_min": lambda relevant: sum_of_precisions(relevant) / relevant.clamp(max=k),
+        "map_all": lambda relevant: _sum_of_precisions(relevant, size, size) / relevant,
+    }
+    by_instance: dict[str, Figure] = {f"acc_at_{n}": _chance_of_own(size, min(n, size)) for n in ACCURACIES}
+    return _means(query, gallery, k, by_class, by_instance)
 
 
 def ceiling(query: Identity, gallery: Identity, k: int) -> dict[str, float]:
-    """Value of every metric under a perfect ranking: below 1 where a class has fewer than k gallery items."""
-    return _per_relevant(query, gallery, k, _ceiling)
+    """Value of every metric under a perfect ranking.
+
+    Below 1 where fewer than k gallery items of a class divide by k, and where queries have nothing relevant to find.
+    """
+    by_class: dict[str, Figure] = {
+        f"precision_at_{k}": lambda relevant: relevant.clamp(max=k) / k,
+        f"map_at_{k}_k": lambda relevant: relevant.clamp(max=k) / k,
+        f"map_at_{k}_hits": torch.ones_like,
+        f"map_at_{k}_min": torch.ones_like,
+        "map_all": torch.ones_like,
+    }
+    return _means(query, gallery, k, by_class, {f"acc_at_{n}": torch.ones_like for n in ACCURACIES})
 
 
-def _per_relevant(query: Identity, gallery: Identity, k: int, figure: object) -> dict[str, float]:
-    size = len(gallery.labels)
-    names = metric_names(query, gallery, k)
-    by_class = count_matches(query.labels, gallery.labels)
-    own = count_matches(query.instances, gallery.instances)
-    assert callable(figure)
-    figures = {}
-    for name in names:
-        counts = own if name.startswith("acc_at_") else by_class
-        cut = int(name.rsplit("_", 1)[1]) if name.startswith("acc_at_") else k
-        found, times = torch.unique(counts, return_counts=True)
-        values = [
-            figure(name.split("_at_")[0] + name.removeprefix(f"map_at_{k}"), int(one), size, cut) for one in found
-        ]
-        figures[name] = float(np.average(values, weights=times.numpy()))
-    return figures
+def _means(
+    query: Identity, gallery: Identity, k: int, by_class: Mapping[str, Figure], by_instance: Mapping[str, Figure]
+) -> dict[str, float]:
+    """Mean over queries, 0 for those with nothing relevant: as the metrics themselves count them."""
+    same_class = count_matches(query.labels, gallery.labels).double()
+    own = count_matches(query.instances, gallery.instances).double()
+    values = {
+        name: torch.where(same_class > 0, figure(same_class.clamp(min=1)), 0) for name, figure in by_class.items()
+    }
+    values |= {name: torch.where(own > 0, figure(own.clamp(min=1)), 0) for name, figure in by_instance.items()}
+    return {name: values[name].mean().item() for name in metric_names(query, gallery, k)}
 
 
-def _chance(kind: str, relevant: int, size: int, k: int) -> float:
-    if not relevant:
-        return 0.0
-    if kind.startswith("acc"):
-        return 1 - _none_in(relevant, size, min(k, size))
-    if kind.startswith("precision"):
-        return relevant / size
-    cut = size if kind.startswith("map_all") else k
-    ranks = np.arange(1, cut + 1)
-    inner = (relevant - 1) / (size - 1) if size > 1 else 0.0
-    terms = relevant / size * (1 + (ranks - 1) * inner) / ranks
-    if kind.startswith("map_all"):
-        return float(terms.sum() / relevant)
-    if kind.endswith("_hits"):
-        return _chance_of_hits(relevant, size, k)
-    return float(terms.sum() / (k if kind.endswith("_k") else min(k, relevant)))
+def _sum_of_precisions(relevant: Tensor, size: int, ranks: int) -> Tensor:
+    first, pair = relevant / size, relevant * (relevant - 1) / (size * max(size - 1, 1))
+    return first * _harmonic(ranks) + pair * (ranks - _harmonic(ranks))
 
 
-def _chance_of_hits(relevant: int, size: int, k: int) -> float:
-    """Given h hits among the first k, they are a random h-subset of the k ranks: a random ranking with R = h, G = k."""
-    from scipy.stats import hypergeom
-
-    hits = np.arange(1, min(relevant, k) + 1)
-    values = [_chance("map_all", int(one), k, k) for one in hits]
-    return float(np.sum(hypergeom.pmf(hits, size, relevant, k) * values))
+def _harmonic(count: int) -> float:
+    return sum(1 / rank for rank in range(1, count + 1))
 
 
-def _none_in(relevant: int, size: int, k: int) -> float:
-    misses: NDArray[np.float64] = (size - relevant - np.arange(k)) / (size - np.arange(k))
-    return float(np.prod(np.maximum(misses, 0)))
+def _chance_of_own(size: int, ranks: int) -> Figure:
+    return lambda relevant: 1 - _none_among(relevant, size, ranks)
 
 
-def _ceiling(kind: str, relevant: int, _: int, k: int) -> float:
-    if not relevant:
-        return 0.0
-    constant = kind.startswith("precision") or kind.endswith("_k")
-    return min(relevant, k) / k if constant else 1.0
+def _none_among(relevant: Tensor, size: int, ranks: int) -> Tensor:
+    """Probability that the first ranks hold none of the relevant items: product of (G - R - i) / (G - i)."""
+    index = torch.arange(ranks, dtype=torch.float64, device=relevant.device)
+    numbers, place = torch.unique(relevant, return_inverse=True)
+    none: Tensor = ((size - numbers[:, None] - index).clamp(min=0) / (size - index)).prod(1)
+    return none[place]

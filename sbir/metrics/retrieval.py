@@ -15,7 +15,7 @@ from sbir.metrics import ranked
 from sbir.metrics.distances import FUSIONS, GalleryDistances, chunks, fuse, nearest
 from sbir.types import Distance, Views
 
-_ACCURACIES = (1, 5, 10)
+ACCURACIES = (1, 5, 10)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def metric_names(query_ids: Identity, gallery_ids: Identity, k: int) -> tuple[st
     """
     by_class = (f"precision_at_{k}", f"map_at_{k}_k", f"map_at_{k}_hits", f"map_at_{k}_min", "map_all")
     paired = bool(count_matches(query_ids.instances, gallery_ids.instances).any())
-    return by_class + tuple(f"acc_at_{n}" for n in _ACCURACIES if paired)
+    return by_class + tuple(f"acc_at_{n}" for n in ACCURACIES if paired)
 
 
 def count_matches(query: Tensor, gallery: Tensor) -> Tensor:
@@ -127,13 +127,13 @@ class _Ranking:
     def curve(self, select: str) -> dict[str, float]:
         """Mean of one metric for every fusion of two views."""
         score, depth = self._metric(select)
-        sums = dict.fromkeys(FUSIONS, 0.0)
+        values: dict[str, list[Tensor]] = {name: [] for name in FUSIONS}
         for start, stop in chunks(self.num_queries, self.chunk):
             first, second = (view.rows(start, stop) for view in self.views)
             for name in FUSIONS:
                 positions = nearest(fuse(first, second, name), depth)
-                sums[name] += score(slice(start, stop), positions).sum().item()
-        return {name: total / self.num_queries for name, total in sums.items()}
+                values[name].append(score(slice(start, stop), positions).cpu())
+        return {name: torch.cat(parts).mean().item() for name, parts in values.items()}
 
     def full(self, fusion: str | None, keep: int) -> tuple[dict[str, Tensor], Tensor]:
         """All metrics, (Q,) each, and the top lists of one fusion."""

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,9 +92,16 @@ def _doodles(args: argparse.Namespace) -> None:
 
     if not (args.out or args.card or args.contact_sheet):
         raise ValueError("sbir data doodles needs --out, --card or --contact-sheet, got none of them")
-    if args.out:
-        doodles.write_doodles(args.out, size=args.size, seed=args.seed)
-        print(f"wrote {args.out}")
+    with tempfile.TemporaryDirectory() as scratch:
+        root = args.out or Path(scratch) / "doodles"
+        doodles.write_doodles(root, size=args.size, seed=args.seed)
+        if args.out:
+            print(f"wrote {args.out}")
+        if args.contact_sheet:
+            doodles.contact_sheet(root, args.contact_sheet)
+            print(f"wrote {args.contact_sheet}")
+        if args.card:
+            print(doodles.card(root))
 
 
 def _features(args: argparse.Namespace) -> None:

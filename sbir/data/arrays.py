@@ -77,7 +77,8 @@ def _read(path: Path) -> dict[str, Array]:
 def _load(path: Path) -> dict[str, Array]:
     """The arrays by name; objects, which only pickle can store, are refused and never unpickled."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream:
+            file = np.load(stream, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise ValueError("a single array")
             return {key: file[key] for key in (*NEEDED, *OPTIONAL) if key in file.files}

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sbir.data.store import StoreError, open_store
-from sbir.data.store_write import new_directory
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +28,7 @@ def embedded_store() -> Path:
     The first call generates and extracts, about a minute on two cores; later ones return at once. A damaged store is
     made again. Two processes do not make it twice: the second waits.
     """
-    from sbir.data.doodles import VERSION
+    from sbir.data.doodles import VERSION, write_doodles
 
     folder = cache_folder()
     data = folder / f"doodles-{VERSION}-demo"
@@ -38,7 +37,7 @@ def embedded_store() -> Path:
         if _usable(store):
             return store
         if not data.is_dir():
-            _generate(data)
+            write_doodles(data, size="demo", seed=SEED)
         from sbir.features.extract import extract
 
         return extract(data, store, backbone=BACKBONE, weights=WEIGHTS, size=SIZE, seed=SEED)
@@ -54,13 +53,6 @@ def _usable(store: Path) -> bool:
         shutil.rmtree(store)
         return False
     return True
-
-
-def _generate(data: Path) -> None:
-    from sbir.data.doodles import write_doodles
-
-    with new_directory(data) as folder:
-        write_doodles(folder, size="demo", seed=SEED)
 
 
 @contextmanager

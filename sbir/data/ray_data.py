@@ -6,11 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_SILENCE = {
-    "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # an actor pool with weights in the object store logs an "error" that is none
-}
+_SILENCE = {"RAY_DEDUP_LOGS_SKIP_REGEX": ".*", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
 @contextmanager

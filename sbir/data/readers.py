@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class Dataset:
 
     name: str
     root: Path
-    synthetic: bool  # says so itself, in dataset.json
+    synthetic: bool  # says so itself, in doodles.json
     items: tuple[Item, ...]
 
 
@@ -62,8 +62,7 @@ def read_dataset(root: str | Path) -> Dataset:
         Item(item.item_id, item.domain, item.class_name, item.instance, item.path, item.offset, part)
         for item, part in zip(items, names, strict=True)
     )
-    about = _about(root)
-    return Dataset(str(about.get("name", root.resolve().name)), root, bool(about.get("synthetic", False)), placed)
+    return Dataset(root.resolve().name, root, _synthetic(root), placed)
 
 
 def identities(items: tuple[Item, ...] | list[Item]) -> Items:
@@ -178,12 +177,11 @@ def check_classes(root: Path, items: list[Item]) -> None:
         raise ValueError(f"retrieval needs at least 2 classes, {root} has 1 ({next(iter(counts))}); add another")
 
 
-def _about(root: Path) -> Mapping[str, object]:
-    file = root / "dataset.json"
-    if not file.is_file():
-        return {}
+def _synthetic(root: Path) -> bool:
+    """Whether the data set is our own procedural one, by the file that its generator leaves."""
     try:
-        about = json.loads(file.read_text())
-    except ValueError as error:
-        raise ValueError(f"{file} must be JSON with name and synthetic, got {error}") from None
-    return about if isinstance(about, dict) else {}
+        return bool(json.loads((root / "doodles.json").read_text())["synthetic"])
+    except FileNotFoundError:
+        return False
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{root / 'doodles.json'} must be JSON with the key synthetic, got {error!r}") from None

@@ -2,13 +2,15 @@
 
 import dataclasses
 import re
+import warnings
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from sbir.data.items import Items, Payload
+from sbir.data.items import Indices, Items, Payload
 from sbir.data.pictures import BrokenImage, pixels
 from sbir.data.ray_data import ray_data, running_ray
 from sbir.data.readers import Dataset, Item, check_classes, identities, read_dataset
@@ -70,29 +72,53 @@ def _fill(work: Work, pipeline: "RayDataset", skip_broken: bool) -> None:
 
 
 def _pipeline(
-    items: Sequence[Item], rows: Any, network: Backbone, state: State | None, workers: int | None
+    items: Sequence[Item], rows: Indices, network: Backbone, state: State | None, workers: int | None
 ) -> "RayDataset":
-    import pyarrow as pa
     import ray
 
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     gpus = int(resources.get("GPU", 0))
     actors = workers or gpus or int(resources.get("CPU", 1))
-    # An actor leaves room for decoding on its core: were all cores taken, decoding would wait for ever.
-    per_actor = {"num_cpus": 1, "num_gpus": 1} if gpus else {"num_cpus": 1 - DECODE_CPUS}
-    tables = []
-    for start in range(0, len(rows), BATCH):
-        part = [items[row] for row in rows[start : start + BATCH]]
-        columns = {name: [getattr(item, name) for item in part] for name in ("item_id", "path", "offset")}
-        offset = pa.array(columns.pop("offset"), pa.int64())
-        tables.append(pa.table({"row": rows[start : start + BATCH], **columns, "offset": offset}))
-    return (
-        ray.data.from_arrow(tables)
-        .map_batches(_decode, batch_size=None, batch_format="pyarrow", fn_kwargs={"size": network.size},
-                     num_cpus=1 if gpus else DECODE_CPUS)
-        .map_batches(_Extractor, batch_size=None, batch_format="numpy", concurrency=actors,
-                     fn_constructor_args=(network, [ray.put(state)] if state else []), **per_actor)
-    )  # fmt: skip
+    images = ray.data.from_arrow([_table(items, rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)])
+    decoded = images.map_batches(
+        _decode,
+        batch_size=None,
+        batch_format="pyarrow",
+        fn_kwargs={"size": network.size},
+        num_cpus=1 if gpus else DECODE_CPUS,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # see _no_restarts
+        return decoded.map_batches(
+            _Extractor,
+            batch_size=None,
+            batch_format="numpy",
+            concurrency=actors,
+            fn_constructor_args=(network, [ray.put(state)] if state else []),
+            # An actor leaves room for decoding on its core: were all cores taken, decoding would wait for ever.
+            num_cpus=1 if gpus else 1 - DECODE_CPUS,
+            num_gpus=1 if gpus else None,
+            **_no_restarts(),
+        )
+
+
+def _table(items: Sequence[Item], rows: Indices) -> Any:
+    import pyarrow as pa
+
+    part = [items[row] for row in rows]
+    offset = pa.array([item.offset for item in part], pa.int64())
+    columns = {name: [getattr(item, name) for item in part] for name in ("item_id", "path")}
+    return pa.table({"row": rows, **columns, "offset": offset})
+
+
+def _no_restarts() -> dict[str, Any]:
+    """Actors that may be restarted make Ray print an "error" per run; an interrupted extraction goes on anyway.
+
+    Ray 2.60 calls this way of passing the option deprecated, has no other, and drops it in 2.64.
+    """
+    from ray.data import Dataset as RayDataset
+
+    return {"max_restarts": 0} if "ray_remote_args" in signature(RayDataset.map_batches).parameters else {}
 
 
 def _decode(table: Any, size: int = 0) -> Table:

@@ -1,0 +1,3 @@
+from sbir.data.doodles.sheet import contact_sheet as contact_sheet
+from sbir.data.doodles.write import VERSION as VERSION
+from sbir.data.doodles.write import write_doodles as write_doodles

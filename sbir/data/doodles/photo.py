@@ -1,0 +1,90 @@
+"""Photos of objects: filled parts on cluttered ground, looks independent of the class."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from sbir.data.doodles.categories import CATEGORIES
+from sbir.data.doodles.shape import Part, Points, Shape, rotate
+
+Color = tuple[int, int, int]
+OVERSAMPLE = 2
+
+
+def pose(rng: np.random.Generator) -> dict[str, float]:
+    """How the object stands before the camera."""
+    return {
+        "mirror": float(rng.random() < 0.5),
+        "turn": float(rng.uniform(-15, 15)),
+        "squash": float(rng.uniform(0.78, 1.0)),
+        "size": float(rng.uniform(0.33, 0.44)),
+        "x": float(rng.uniform(0.42, 0.58)),
+        "y": float(rng.uniform(0.42, 0.58)),
+    }
+
+
+def place(points: Points, stand: dict[str, float]) -> Points:
+    """Object coordinates to fractions of the picture."""
+    turned = rotate(points * [(-1 if stand["mirror"] else 1) * stand["squash"], 1], stand["turn"])
+    return turned * stand["size"] + [stand["x"], stand["y"]]
+
+
+def render(parts: list[Part], stand: dict[str, float], rng: np.random.Generator, size: int) -> Image.Image:
+    """One photo, (size, size) RGB."""
+    large = size * OVERSAMPLE
+    image = _ground(rng, large)
+    draw = ImageDraw.Draw(image)
+    for _ in range(int(rng.integers(3, 7))):
+        _clutter(draw, rng, large)
+    colors = {name: _color(rng) for name in sorted({part.name for part in parts})}
+    for part in parts:
+        _fill(draw, place(part.points, stand) * large, part, colors[part.name], large)
+    if rng.random() < 0.35:
+        _occlude(draw, rng, large)
+    return _light(image, rng).resize((size, size), Image.Resampling.BOX)
+
+
+def _ground(rng: np.random.Generator, size: int) -> Image.Image:
+    first, second = np.array(_color(rng)), np.array(_color(rng))
+    a = rng.uniform(0, 2 * np.pi)
+    ramp = np.linspace(-0.5, 0.5, size)
+    mix = np.clip(0.5 + ramp[None] * np.cos(a) + ramp[:, None] * np.sin(a), 0, 1)[..., None]
+    texture = np.kron(rng.normal(0, 10, (size // 8, size // 8, 1)), np.ones((8, 8, 1)))
+    return Image.fromarray(np.clip(first * mix + second * (1 - mix) + texture, 0, 255).astype(np.uint8))
+
+
+def _clutter(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: int) -> None:
+    """One part of some other category, somewhere behind the object."""
+    names = list(CATEGORIES)
+    parts = CATEGORIES[names[rng.integers(len(names))]].draw(Shape(rng))
+    part = parts[rng.integers(len(parts))]
+    points = rotate(part.points - part.points.mean(0), rng.uniform(0, 360)) * rng.uniform(0.1, 0.3)
+    _fill(draw, (points + rng.random(2)) * size, part, _color(rng), size)
+
+
+def _fill(draw: ImageDraw.ImageDraw, points: Points, part: Part, color: Color, size: int) -> None:
+    corners = [(float(x), float(y)) for x, y in points]
+    if part.closed:
+        draw.polygon(corners, fill=color)
+    else:
+        draw.line(corners, fill=color, width=max(2, size // 40), joint="curve")
+
+
+def _occlude(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: int) -> None:
+    x, y, w, h = rng.uniform(0, 0.85), rng.uniform(0, 0.85), rng.uniform(0.08, 0.22), rng.uniform(0.08, 0.22)
+    box = (x * size, y * size, (x + w) * size, (y + h) * size)
+    (draw.ellipse if rng.random() < 0.5 else draw.rectangle)(box, fill=_color(rng))
+
+
+def _light(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    pixels: NDArray[np.float64] = np.asarray(image, dtype=np.float64)
+    ramp = np.linspace(-1, 1, len(pixels))
+    a, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.25)
+    shade = 1 + strength * (ramp[None] * np.cos(a) + ramp[:, None] * np.sin(a))
+    noise = rng.normal(0, 6, pixels.shape)
+    return Image.fromarray(np.clip(pixels * shade[..., None] + noise, 0, 255).astype(np.uint8))
+
+
+def _color(rng: np.random.Generator) -> Color:
+    red, green, blue = (int(value) for value in rng.integers(20, 240, 3))
+    return red, green, blue

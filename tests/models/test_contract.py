@@ -1,0 +1,218 @@
+"""What every method promises. Methods are found, not listed: a new file in sbir/models is tested from its first day."""
+
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import sbir.models
+from sbir.metrics.retrieval import Identity, retrieve
+from sbir.models.linear_map import LinearMap
+from sbir.models.mean_removed import MeanRemoved
+from sbir.models.method import Method
+from sbir.models.raw import Raw
+from sbir.types import Batch, DataSpec, Rows, TrainRows
+
+WIDTH, CLASSES, PER_CLASS, BATCH = 24, 12, 20, 48
+SMALL = {"latent": 32, "hidden": 64, "num_samples": 8}  # in place of the paper's sizes, for methods that have them
+
+
+def methods() -> list[type[Method]]:
+    found: dict[str, type[Method]] = {}
+    for module in pkgutil.walk_packages(sbir.models.__path__, "sbir.models."):
+        for value in vars(import_module(module.name)).values():
+            if isinstance(value, type) and issubclass(value, Method) and not inspect.isabstract(value):
+                found[value.__qualname__] = value
+    return [found[name] for name in sorted(found)]
+
+
+@dataclass(frozen=True)
+class Side:
+    """Items of one side."""
+
+    rows: Rows
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class World:
+    """Sketches and photos of one hidden point each, seen through two different non-linear windows.
+
+    Row i of the sketches shows the same instance as row i of the photos. Neither the raw features nor their centred
+    ones have anything in common but what happens by chance.
+    """
+
+    query: Side
+    gallery: Side
+
+    def spec(self) -> DataSpec:
+        return DataSpec({"feature": (WIDTH,)}, {"feature": (WIDTH,)}, num_classes=CLASSES, paired=True)
+
+    def train(self) -> TrainRows:
+        own = torch.arange(len(self.query.labels))
+        return TrainRows(self.query.rows, self.query.labels, self.gallery.rows, self.gallery.labels, own)
+
+    def batches(self, steps: int, method: Method) -> Iterator[Batch]:
+        """Own photo, a photo of the class, a photo of another class."""
+        generator = torch.Generator().manual_seed(0)
+        labels = self.query.labels
+        for _ in range(steps):
+            rows = torch.randperm(len(labels), generator=generator)[:BATCH]
+            other = (labels[rows] + torch.randint(1, CLASSES, (BATCH,), generator=generator)) % CLASSES
+            place = {role: torch.randint(PER_CLASS, (BATCH,), generator=generator) for role in method.sampling.roles}
+            drawn = {role: (other if role == "negative" else labels[rows]) * PER_CLASS + p for role, p in place.items()}
+            drawn |= {"positive": rows} if "positive" in drawn else {}
+            gallery = {role: {"feature": self.gallery.rows["feature"][of]} for role, of in drawn.items()}
+            found = {role: self.gallery.labels[of] for role, of in drawn.items()}
+            yield Batch({"feature": self.query.rows["feature"][rows]}, gallery, labels[rows], found)
+
+
+def world(seed: int) -> World:
+    """Rows are sorted by class; `seed` draws the instances, the classes and both windows stay."""
+    fixed, drawn = torch.Generator().manual_seed(0), torch.Generator().manual_seed(seed)
+    centres = 2 * torch.rand(CLASSES, 4, generator=fixed) - 1
+    windows = [torch.randn(4, WIDTH, generator=fixed) * 2 for _ in range(2)]
+    labels = torch.arange(CLASSES).repeat_interleave(PER_CLASS)
+    points = centres[labels] + 0.15 * torch.randn(len(labels), 4, generator=drawn)
+    sides = []
+    for window in windows:
+        seen = torch.sin(points @ window).relu() + 0.05 * torch.rand(len(labels), WIDTH, generator=drawn)
+        sides.append(Side({"feature": seen}, labels))
+    return World(*sides)
+
+
+def small(method: type[Method]) -> Method:
+    known = inspect.signature(method).parameters
+    torch.manual_seed(0)
+    built = method(world(1).spec(), **{name: value for name, value in SMALL.items() if name in known})
+    built.fit(world(1).train())
+    return built
+
+
+def train(method: Method, steps: int) -> list[float]:
+    """Every player steps on its own loss with Adam; the sum of all losses at every step."""
+    players = method.players()
+    optimizers = [torch.optim.Adam(player.parameters, lr=2e-3) for player in players]
+    history = []
+    method.train()
+    for batch in world(1).batches(steps if players else 0, method):
+        total = 0.0
+        for player, optimizer in zip(players, optimizers, strict=True):
+            optimizer.zero_grad()
+            loss = torch.stack(list(player.loss(batch).values())).sum()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            total += loss.item()
+        history.append(total)
+    return history
+
+
+@torch.no_grad()
+def precision(method: Method) -> float:
+    """P@10 by class on instances that were not trained on."""
+    method.eval()
+    test = world(2)
+    ids = Identity(test.query.labels, torch.arange(len(test.query.labels)))
+    return retrieve(
+        method.embed_query(test.query.rows),
+        method.embed_gallery(test.gallery.rows),
+        ids,
+        ids,
+        distance=method.distance,
+        k=10,
+        select="precision_at_10",
+    ).means["precision_at_10"]
+
+
+every_method = pytest.mark.parametrize("method", methods(), ids=lambda method: method.__name__)
+trained_methods = pytest.mark.parametrize(
+    "method", [one for one in methods() if small(one).players()], ids=lambda method: method.__name__
+)
+
+
+def test_methods_are_found() -> None:
+    assert {"CrossModal", "LinearMap", "MeanRemoved", "Raw"} <= {method.__name__ for method in methods()}
+
+
+@every_method
+def test_the_constructor_is_the_configuration(method: type[Method]) -> None:
+    spec, *settings = inspect.signature(method).parameters.values()
+    assert spec.name == "spec"
+    for setting in settings:
+        assert setting.kind is setting.KEYWORD_ONLY, setting.name
+        assert setting.default is not setting.empty, setting.name
+
+
+@every_method
+def test_every_parameter_has_one_player_and_gets_a_gradient(method: type[Method]) -> None:
+    built = small(method)
+    names = {id(parameter): name for name, parameter in built.named_parameters()}
+    owned: list[int] = []
+    for player in built.players():
+        groups: list[Any] = [g["params"] if isinstance(g, dict) else [g] for g in player.parameters]
+        parameters = [parameter for group in groups for parameter in group]
+        owned += [id(parameter) for parameter in parameters]
+        (batch,) = world(1).batches(1, built)
+        torch.stack(list(player.loss(batch).values())).sum().backward()  # type: ignore[no-untyped-call]
+        for parameter in parameters:
+            assert parameter.grad is not None, names[id(parameter)]
+            assert parameter.grad.any(), names[id(parameter)]
+    assert sorted(owned) == sorted(names)
+
+
+@every_method
+def test_both_sides_are_embedded_into_the_same_views_and_widths(method: type[Method]) -> None:
+    built = small(method).eval()
+    query, gallery = built.embed_query(world(1).query.rows), built.embed_gallery(world(1).gallery.rows)
+    assert list(query) == list(gallery)
+    assert len(query) in {1, 2}
+    for name, view in query.items():
+        assert view.shape == gallery[name].shape
+        assert view.shape[0] == CLASSES * PER_CLASS
+        assert view.isfinite().all()
+
+
+@every_method
+def test_evaluation_is_deterministic_and_does_not_depend_on_who_is_embedded_together(method: type[Method]) -> None:
+    built = small(method)
+    train(built, 2)
+    built.eval()
+    for embed, side in ((built.embed_query, world(2).query), (built.embed_gallery, world(2).gallery)):
+        whole, again = embed(side.rows), embed(side.rows)
+        parts = [embed({"feature": part}) for part in side.rows["feature"].split([1, 6, CLASSES * PER_CLASS - 7])]  # type: ignore[no-untyped-call]
+        for name, view in whole.items():
+            assert torch.equal(view, again[name])
+            assert torch.allclose(view, torch.cat([part[name] for part in parts]), atol=1e-5)
+
+
+@every_method
+def test_a_saved_state_gives_the_same_embeddings(method: type[Method]) -> None:
+    built = small(method)
+    train(built, 2)
+    known = inspect.signature(method).parameters
+    other = method(world(1).spec(), **{name: value for name, value in SMALL.items() if name in known})
+    other.load_state_dict(built.state_dict())
+    for one, two in ((built.eval().embed_query, other.eval().embed_query), (built.embed_gallery, other.embed_gallery)):
+        rows = world(2).query.rows
+        assert all(torch.equal(view, two(rows)[name]) for name, view in one(rows).items())
+
+
+@trained_methods
+def test_training_lowers_the_loss_and_beats_every_baseline_where_the_map_is_not_linear(method: type[Method]) -> None:
+    built = small(method)
+    history = train(built, 200)
+    assert sum(history[-20:]) < 0.7 * sum(history[:20])
+    baselines = {one.__name__: precision(small(one)) for one in methods() if not small(one).players()}
+    assert precision(built) > max(baselines.values()) + 0.03, baselines
+
+
+def test_a_linear_map_beats_what_is_not_fitted_and_that_is_at_chance_here() -> None:
+    assert precision(small(LinearMap)) > 0.8
+    for method in (Raw, MeanRemoved):
+        assert precision(small(method)) < 2 / CLASSES

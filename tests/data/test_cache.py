@@ -1,0 +1,61 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sbir.data.cache import cache_folder, embedded_store
+from sbir.data.smoke import write_smoke_store
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Stand-ins for the generator and the extraction, which note that they were called."""
+    made: list[str] = []
+
+    def write_doodles(root: Path, **settings: Any) -> None:
+        made.append(f"doodles {settings['size']} {settings['seed']}")
+        root.mkdir()
+
+    def extract(root: Path, out: Path, **settings: Any) -> Path:
+        made.append(f"features {settings['backbone']} {settings['weights']} {settings['size']}")
+        write_smoke_store(out)
+        return out
+
+    monkeypatch.setenv("SBIR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("sbir.data.doodles.write_doodles", write_doodles)
+    monkeypatch.setattr("sbir.features.extract.extract", extract)
+    return made
+
+
+def test_the_embedded_data_are_made_once(calls: list[str], tmp_path: Path) -> None:
+    first = embedded_store()
+    assert calls == ["doodles demo 0", "features vgg16 random 64"]
+    assert embedded_store() == first
+    assert len(calls) == 2
+    assert first.parent == tmp_path / "cache"
+
+
+def test_another_version_of_the_generator_is_another_store(calls: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    first = embedded_store()
+    monkeypatch.setattr("sbir.data.doodles.VERSION", 99)
+    assert embedded_store() != first
+    assert len(calls) == 4
+
+
+def test_a_damaged_store_is_made_again(calls: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    path = embedded_store() / "part-00000.arrow"
+    path.write_bytes(path.read_bytes()[:-10])
+    embedded_store()
+    assert calls == ["doodles demo 0", "features vgg16 random 64", "features vgg16 random 64"]
+    assert "it was cut short" in caplog.text
+
+
+def test_the_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SBIR_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
+    assert cache_folder() == Path("/x/sbir")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert cache_folder() == Path("/home/someone/.cache/sbir")
+    monkeypatch.setenv("SBIR_CACHE", "/y")
+    assert cache_folder() == Path("/y")

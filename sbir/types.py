@@ -1,6 +1,7 @@
 """The few types that the rooms of the package share.
 
-Shapes in this project: `B` batch, `Q` queries, `G` gallery, `D` embedding or feature, `C` classes, `K` bits, `T` points.
+Shapes in this project: `B` batch, `Q` queries, `G` gallery, `D` embedding or feature, `C` classes, `K` bits, `T`
+points.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,9 +26,9 @@ Pairing = Literal["paired", "unpaired"]
 class Sampling:
     """Which gallery rows a method wants beside each query of a batch.
 
-    `positive` is the query's own photo when `pairing` is "paired" (a photo of its class where it has none), and a uniform
-    draw from the query's class when it is "unpaired". `same_class` is a uniform draw from the class (it may be the own
-    photo), `other_instance` one that is not the own photo, `negative` a uniform photo of a uniform other class.
+    `positive` is the query's own photo when `pairing` is "paired" (a photo of its class where it has none), and a
+    uniform draw from the query's class when it is "unpaired". `same_class` is a uniform draw from the class (it may be
+    the own photo), `other_instance` one that is not the own photo, `negative` a uniform photo of a uniform other class.
     """
 
     roles: tuple[Role, ...]

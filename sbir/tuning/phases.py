@@ -92,7 +92,7 @@ class Phases:
             phase=phase,
             seed=self._options.seed,
             folder=self._folder.resolve(),
-            propose=lambda trial: resolved.propose(trial, trial.user_attrs),
+            propose=resolved.propose,
         )
 
     def _study(self, name: str) -> optuna.Study:

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sbir.training.loop import mix
 from sbir.training.run import Job
+from sbir.tuning.draw import Suggests
 from sbir.tuning.record import Record
 
 DEATHS = 2  # times that a trial may take its worker down without progress before it counts as failed
@@ -34,7 +35,7 @@ class Plan:
         phase: str,
         seed: int,
         folder: Path,
-        propose: Callable[[optuna.Trial], dict[str, Any]],
+        propose: Callable[[Suggests, dict[str, Any]], dict[str, Any]],
     ) -> None:
         self.method, self.study, self.total, self.phase = method, study, total, phase
         self._seed, self._folder, self._propose = seed, folder, propose
@@ -98,8 +99,16 @@ class Plan:
         return TrialState.RUNNING
 
     def settings(self, number: int) -> dict[str, Any]:
-        """All settings of a trial that was handed out here."""
+        """All settings of a trial that has been handed out."""
+        if number not in self._settings:
+            trial = self.study.get_trials(deepcopy=False)[number]
+            self._settings[number] = self._propose(optuna.trial.FixedTrial(trial.params), trial.user_attrs)
         return self._settings[number]
+
+    def rows(self, number: int) -> list[dict[str, Any]]:
+        """What a trial has reported."""
+        record = self._records.setdefault(number, Record(self.trial_folder(number)))
+        return record.rows
 
     def trial_folder(self, number: int) -> Path:
         """Where a trial keeps its rows and its checkpoint."""
@@ -129,7 +138,7 @@ class Plan:
         )
 
     def _job(self, trial: optuna.Trial) -> Job:
-        settings = self._settings[trial.number] = self._propose(trial)
+        settings = self._settings[trial.number] = self._propose(trial, trial.user_attrs)
         given = trial.user_attrs
         text = json.dumps(settings, sort_keys=True)
         return Job(

@@ -1,6 +1,7 @@
 """One sweep from the opened store to the written report."""
 
 import hashlib
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +21,6 @@ from sbir.metrics.distances import FUSIONS
 from sbir.metrics.reference import ceiling, chance
 from sbir.report.page import write_report
 from sbir.report.terminal import print_summary
-from sbir.tracking.live import LiveView
 from sbir.tracking.wandb_runs import wandb_mode
 from sbir.training import run as trial_run
 from sbir.training.baselines import Baseline, score_baselines
@@ -90,9 +90,9 @@ class Runner:
         steps, every = self._lengths()
         rungs = Rungs(studies, rung_levels(steps, every), prune=options.stage == "search")
         mode = wandb_mode(options.wandb, demo=options.scale == "demo" or self.protocol.synthetic, smoke=options.smoke)
-        view = LiveView(self.folder, total=sum(plan.total for plan in studies.plans), started=self._started[0])
         axes = {one.sweep.name: list(one.axes) for one in self.resolved}
-        watch = Watch(studies, self.folder, axes, wandb=mode, show=view.show)
+        elapsed = time.monotonic() - self._started[0]
+        watch = Watch(studies, self.folder, axes, metric=self.protocol.metric, wandb=mode, elapsed=elapsed)
         constants = Constants(
             methods={one.sweep.name: one.sweep.method for one in self.resolved},
             split=self.split,
@@ -101,13 +101,11 @@ class Runner:
             save_every=trial_run.SAVE_EVERY,
             step_limit=STEP_LIMIT,
         )
-        view.start()
         try:
             run_trials(studies, rungs, [watch], slots, shared=shared, constants=constants)
         finally:
-            view.stop()
             for problem in watch.close():
-                print(f"W&B: {problem}")
+                print(problem)
 
     def _open_data(self) -> None:
         options = self.options
@@ -281,8 +279,6 @@ class Runner:
         return figure(identity(feed, rows.query), identity(feed, rows.gallery), self.protocol.k)
 
     def _times(self, table: Any) -> dict[str, Any]:
-        import time
-
         return {
             "started": self._started[1].isoformat(timespec="seconds"),
             "total_s": round(time.monotonic() - self._started[0], 1),

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from sbir.training.settings import full_key, group
+from sbir.training.loop import TrainSettings
+from sbir.training.settings import full_key, group, method_settings
 from sbir.tuning.draw import Draw, Suggests
 from sbir.tuning.sweep import Sweep
 from sbir.types import DataSpec
@@ -51,8 +52,9 @@ class Resolved:
         return {**self.constants, **self._draw(trial).settings, **declared}
 
     def allowed(self, labels: Iterable[str] | None = None) -> list[Declared]:
-        """The declared rows that agree with what the user set."""
-        rows = [row for row in self.rows if labels is None or row.label in labels]
+        """The declared rows (those of `labels`, in that order) that agree with what the user set."""
+        by_label = {row.label: row for row in self.rows}
+        rows = self.rows if labels is None else [by_label[label] for label in labels]
         return [
             row
             for row in rows
@@ -72,12 +74,12 @@ class Resolved:
         return rows
 
     def parameters(self, row: Declared) -> dict[str, Any]:
-        """The part of a row that Optuna may learn from: its axes, which must lie in the space."""
-        drawn = self._draw(_Fixed(row.settings)).settings
+        """A row as a point of the space: every axis that it does not name has the method's default."""
+        drawn = self._draw(_Fixed(self._defaults() | row.settings)).settings
         outside = {key: value for key, value in row.settings.items() if key in drawn and drawn[key] != value}
         if outside:
             raise ValueError(f"row {row.label!r} must lie in the space, got {outside}; add the value to the axis")
-        return {key: value for key, value in row.settings.items() if key in self.axes}
+        return drawn
 
     def check_values(self, spec: DataSpec) -> None:
         """Build every declared row and some random draws without memory, so that a bad value fails before any trial."""
@@ -116,10 +118,17 @@ class Resolved:
                 fixed[key] = values[0]
         return fixed
 
+    def _defaults(self) -> dict[str, Any]:
+        method = {f"method/{name}": value for name, value in method_settings(self.sweep.method).items()}
+        train = {f"train/{name}": value for name, value in vars(TrainSettings()).items()}
+        return {key: self._swapped(key, value) for key, value in {**method, **train, **self.constants}.items()}
+
+    def _swapped(self, key: str, value: Any) -> Any:
+        return self._replace.get(key, {}).get(value, value)
+
     def _declared(self, label: str, row: Mapping[str, Any]) -> Declared:
         settings = {key: value for key, value in row.items() if key != "replicate"}
-        settings = self._full(settings)
-        swapped = {key: self._replace.get(key, {}).get(value, value) for key, value in settings.items()}
+        swapped = {key: self._swapped(key, value) for key, value in self._full(settings).items()}
         return Declared(label, swapped, row.get("replicate", 0))
 
     def _draw(self, trial: Suggests) -> Draw:

@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args.run(args)
     except KeyboardInterrupt:
-        print("sbir: interrupted", file=sys.stderr)
+        print("sbir: interrupted; an extraction goes on where it was when started again", file=sys.stderr)
         return 130
     except (ValueError, OSError) as error:
         print(f"sbir: error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -107,8 +107,6 @@ def _doodles(args: argparse.Namespace) -> None:
 def _features(args: argparse.Namespace) -> None:
     from sbir.features.extract import extract
 
-    if args.workers is not None and args.workers < 1:
-        raise ValueError(f"--workers must be at least 1, got {args.workers}")
     extract(
         args.root,
         args.out,

@@ -61,7 +61,6 @@ def test_every_bad_input_is_one_line_and_leaves_nothing_behind(
     assert "needs photos in photo/<class>/" in error_of(capsys, *features, tmp_path / "empty")
     assert "needs sketches" in error_of(capsys, *features, tmp_path)
     assert "needs manifest.json" in error_of(capsys, "store", tmp_path / "empty")
-    assert "--workers must be at least 1" in error_of(capsys, *features, tmp_path, "--workers", 0)
     assert "needs --out, --card or --contact-sheet" in error_of(capsys, "data", "doodles")
     assert sorted(tmp_path.rglob("*")) == before
 

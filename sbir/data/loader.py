@@ -79,7 +79,7 @@ def _read_once(files: list[str]) -> "list[ObjectRef[Any]]":
     from ray.data.datasource import FileBasedDatasource
 
     class ArrowFiles(FileBasedDatasource):
-        def _read_stream(self, f: Any, path: str) -> Any:  # noqa: ARG002 (mapped instead of streamed)
+        def _read_stream(self, f: Any, path: str) -> Any:  # mapped, so the stream is not needed
             yield read_table(Path(path))
 
     with ray_data(whole_blocks=True):

@@ -76,9 +76,7 @@ def _pipeline(
 ) -> "RayDataset":
     import ray
 
-    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    gpus = int(resources.get("GPU", 0))
-    actors = workers or gpus or int(resources.get("CPU", 1))
+    gpus, actors = _actors(ray.cluster_resources(), workers)  # type: ignore[no-untyped-call]
     images = ray.data.from_arrow([_table(items, rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)])
     decoded = images.map_batches(
         _decode,
@@ -100,6 +98,17 @@ def _pipeline(
             num_gpus=1 if gpus else None,
             **_no_restarts(),
         )
+
+
+def _actors(resources: Mapping[str, float], workers: int | None) -> tuple[int, int]:
+    """GPUs, and how many actors run: one a GPU, else one a core. More would wait for ever."""
+    gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
+    room = gpus or cpus
+    if workers is not None and not 1 <= workers <= room:
+        raise ValueError(
+            f"workers must be between 1 and the {room} {'GPUs' if gpus else 'cores'} there are, got {workers}"
+        )
+    return gpus, workers or room
 
 
 def _table(items: Sequence[Item], rows: Indices) -> Any:

@@ -10,7 +10,7 @@ from sbir.data.pictures import BrokenImage, pixels
 from sbir.data.readers import read_dataset
 from sbir.data.store import verify_store
 from sbir.features.backbones import Backbone, normalise
-from sbir.features.extract import extract, imagenet_overlap
+from sbir.features.extract import _actors, extract, imagenet_overlap
 from sbir.features.work import Work
 
 CLASSES = ("ant", "bee", "comb")
@@ -137,6 +137,24 @@ def test_finished_images_are_not_computed_again_after_an_interruption(
     marked = (rows.payload["feature"].take(np.arange(18)) == 7).all(axis=1)
     assert sorted(rows.item_id[marked]) == sorted(item.item_id for item in read_dataset(root).items[:6])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "store"]
+
+
+@pytest.mark.parametrize(
+    ("resources", "workers", "expected"),
+    [({"CPU": 4.0}, None, (0, 4)), ({"CPU": 4.0}, 3, (0, 3)), ({"CPU": 8.0, "GPU": 2.0}, None, (2, 2))],
+)
+def test_there_is_an_actor_for_each_gpu_or_core(
+    resources: dict[str, float], workers: int | None, expected: tuple[int, int]
+) -> None:
+    assert _actors(resources, workers) == expected
+
+
+@pytest.mark.parametrize(
+    ("resources", "workers"), [({"CPU": 4.0}, 0), ({"CPU": 4.0}, 5), ({"CPU": 8.0, "GPU": 1.0}, 2)]
+)
+def test_actors_that_would_wait_for_ever_are_refused(resources: dict[str, float], workers: int) -> None:
+    with pytest.raises(ValueError, match="workers must be between 1 and the"):
+        _actors(resources, workers)
 
 
 def test_imagenet_classes_are_counted_by_name() -> None:

@@ -1,6 +1,7 @@
 """The `sbir` command: data, features, stores, and scoring of saved models."""
 
 import argparse
+import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -101,7 +102,17 @@ def _doodles(args: argparse.Namespace) -> None:
             doodles.contact_sheet(root, args.contact_sheet)
             print(f"wrote {args.contact_sheet}")
         if args.card:
-            print(doodles.card(root))
+            print(_card(root, Path(scratch)))
+
+
+def _card(root: Path, scratch: Path) -> str:
+    """The difficulty card as JSON: features as the embedded store has them, baselines on top."""
+    from sbir.data import cache
+    from sbir.data.doodles.card import card
+    from sbir.features.extract import extract
+
+    store = extract(root, scratch / "store", backbone=cache.BACKBONE, weights=cache.WEIGHTS, size=cache.SIZE)
+    return json.dumps(card(root, store), indent=1)
 
 
 def _features(args: argparse.Namespace) -> None:

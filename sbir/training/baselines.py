@@ -18,7 +18,7 @@ from sbir.training.loop import TrainSettings
 from sbir.training.run import build
 from sbir.training.settings import Settings
 
-PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # of the ridge, relative to the mean eigenvalue; chosen on validation
+PENALTIES = (1e-2, 1e-1, 1.0, 10.0, 100.0)  # of the ridge, relative to the mean eigenvalue; chosen on validation
 
 
 @dataclass(frozen=True)

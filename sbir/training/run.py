@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,9 @@ class Run:
         protocol: Protocol,
         *,
         save_every: float = SAVE_EVERY,
+        source: Mapping[str, Any] | None = None,
     ) -> None:
+        self.source = source or {"store": None, "backbone": None}  # of the features, to be kept beside a model
         self.job, self._protocol, self._save_every = job, protocol, save_every
         self.settings: Settings = group(job.settings)
         rows = partition(columns.items, split, protocol, self.part)
@@ -167,6 +170,8 @@ def save_finalist(folder: Path, run: Run, protocol: Protocol, result: Retrieval)
         "job": asdict(run.job),
         "lambda": result.fusion,
         "protocol": protocol.as_dict(),
+        "store": run.source["store"],
+        "backbone": run.source["backbone"],
         "spec": {"query": spec.query, "gallery": spec.gallery, "num_classes": spec.num_classes, "paired": spec.paired},
         "test": result.means,
     }

@@ -38,6 +38,7 @@ class Trial(tune.Trainable):  # type: ignore[misc, unused-ignore]
         """Called once per process; `reset_config` serves every further trial."""
         torch.set_num_threads(constants.threads)
         self._constants = constants
+        self._source = {"store": shared.path, "backbone": shared.manifest["backbone"]}
         self._columns = Columns(shared.items(), "cuda" if torch.cuda.is_available() else "cpu")
         self.reset_config(config)
 
@@ -73,6 +74,7 @@ class Trial(tune.Trainable):  # type: ignore[misc, unused-ignore]
                 shared.split,
                 shared.protocol,
                 save_every=shared.save_every,
+                source=self._source,
             )
         row, finished = self._run.advance()
         select = self._constants.protocol.select

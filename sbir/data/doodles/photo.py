@@ -9,14 +9,15 @@ from sbir.data.doodles.shape import Part, Points, Shape, rotate
 
 Color = tuple[int, int, int]
 OVERSAMPLE = 2
+LIGHT, MIDDLE, DARK = (185, 250), (130, 235), (5, 115)  # of a channel: ground, clutter, object
 
 
 def pose(rng: np.random.Generator) -> dict[str, float]:
     """How the object stands before the camera."""
     return {
-        "mirror": float(rng.random() < 0.5),
-        "turn": float(rng.uniform(-15, 15)),
-        "squash": float(rng.uniform(0.78, 1.0)),
+        "mirror": float(rng.random() < 0.3),
+        "turn": float(rng.uniform(-10, 10)),
+        "squash": float(rng.uniform(0.85, 1.0)),
         "size": float(rng.uniform(0.33, 0.44)),
         "x": float(rng.uniform(0.42, 0.58)),
         "y": float(rng.uniform(0.42, 0.58)),
@@ -34,22 +35,24 @@ def render(parts: list[Part], stand: dict[str, float], rng: np.random.Generator,
     large = size * OVERSAMPLE
     image = _ground(rng, large)
     draw = ImageDraw.Draw(image)
-    for _ in range(int(rng.integers(3, 7))):
+    for _ in range(int(rng.integers(1, 4))):
         _clutter(draw, rng, large)
-    colors = {name: _color(rng) for name in sorted({part.name for part in parts})}
+    base = _color(rng, DARK)
+    colors = {name: _near(base, rng) for name in sorted({part.name for part in parts})}
     for part in parts:
         _fill(draw, place(part.points, stand) * large, part, colors[part.name], large)
-    if rng.random() < 0.35:
+    if rng.random() < 0.25:
         _occlude(draw, rng, large)
     return _light(image, rng).resize((size, size), Image.Resampling.BOX)
 
 
 def _ground(rng: np.random.Generator, size: int) -> Image.Image:
-    first, second = np.array(_color(rng)), np.array(_color(rng))
+    ground = _color(rng, LIGHT)
+    first, second = np.array(ground), np.array(_near(ground, rng))
     a = rng.uniform(0, 2 * np.pi)
     ramp = np.linspace(-0.5, 0.5, size)
     mix = np.clip(0.5 + ramp[None] * np.cos(a) + ramp[:, None] * np.sin(a), 0, 1)[..., None]
-    texture = np.kron(rng.normal(0, 10, (size // 8, size // 8, 1)), np.ones((8, 8, 1)))
+    texture = np.kron(rng.normal(0, 5, (size // 8, size // 8, 1)), np.ones((8, 8, 1)))
     return Image.fromarray(np.clip(first * mix + second * (1 - mix) + texture, 0, 255).astype(np.uint8))
 
 
@@ -58,8 +61,8 @@ def _clutter(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: int) -> 
     names = list(CATEGORIES)
     parts = CATEGORIES[names[rng.integers(len(names))]].draw(Shape(rng))
     part = parts[rng.integers(len(parts))]
-    points = rotate(part.points - part.points.mean(0), rng.uniform(0, 360)) * rng.uniform(0.1, 0.3)
-    _fill(draw, (points + rng.random(2)) * size, part, _color(rng), size)
+    points = rotate(part.points - part.points.mean(0), rng.uniform(0, 360)) * rng.uniform(0.06, 0.2)
+    _fill(draw, (points + rng.random(2)) * size, part, _color(rng, MIDDLE), size)
 
 
 def _fill(draw: ImageDraw.ImageDraw, points: Points, part: Part, color: Color, size: int) -> None:
@@ -73,18 +76,24 @@ def _fill(draw: ImageDraw.ImageDraw, points: Points, part: Part, color: Color, s
 def _occlude(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: int) -> None:
     x, y, w, h = rng.uniform(0, 0.85), rng.uniform(0, 0.85), rng.uniform(0.08, 0.22), rng.uniform(0.08, 0.22)
     box = (x * size, y * size, (x + w) * size, (y + h) * size)
-    (draw.ellipse if rng.random() < 0.5 else draw.rectangle)(box, fill=_color(rng))
+    (draw.ellipse if rng.random() < 0.5 else draw.rectangle)(box, fill=_color(rng, MIDDLE))
 
 
 def _light(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     pixels: NDArray[np.float64] = np.asarray(image, dtype=np.float64)
     ramp = np.linspace(-1, 1, len(pixels))
-    a, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.25)
+    a, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.18)
     shade = 1 + strength * (ramp[None] * np.cos(a) + ramp[:, None] * np.sin(a))
     noise = rng.normal(0, 6, pixels.shape)
     return Image.fromarray(np.clip(pixels * shade[..., None] + noise, 0, 255).astype(np.uint8))
 
 
-def _color(rng: np.random.Generator) -> Color:
-    red, green, blue = (int(value) for value in rng.integers(20, 240, 3))
+def _color(rng: np.random.Generator, bounds: tuple[int, int]) -> Color:
+    red, green, blue = (int(value) for value in rng.integers(*bounds, 3))
+    return red, green, blue
+
+
+def _near(color: Color, rng: np.random.Generator) -> Color:
+    """The colour of a part: parts of one object are alike, as they mostly are."""
+    red, green, blue = (int(np.clip(value + rng.integers(-45, 46), 0, 255)) for value in color)
     return red, green, blue

@@ -38,11 +38,11 @@ def drawer(number: int) -> Drawer:
     rng = np.random.default_rng([1, 77, number])
     return Drawer(
         number,
-        wobble=rng.uniform(0.004, 0.03),
-        wide=rng.uniform(0.8, 1.25),
-        big_head=rng.uniform(0.85, 1.35),
-        drop=rng.uniform(0.0, 0.18),
-        symbol=rng.uniform(0.0, 0.35),
+        wobble=rng.uniform(0.004, 0.02),
+        wide=rng.uniform(0.88, 1.14),
+        big_head=rng.uniform(0.9, 1.25),
+        drop=rng.uniform(0.0, 0.12),
+        symbol=rng.uniform(0.0, 0.25),
         merge=rng.uniform(0.0, 0.25),
         gap=rng.uniform(-0.12, 0.1),
         turned=rng.uniform(0.0, 0.6),

@@ -115,7 +115,7 @@ class _ClassIndex:
         has_own = own >= 0
         offset = (uniform * (self.sizes[classes] - has_own)).astype(np.int64)
         positions = self.starts[classes] + offset
-        return self.rows[positions + (has_own & (positions >= own))]
+        return np.asarray(self.rows[positions + (has_own & (positions >= own))])
 
 
 def _another(classes: Indices, num_classes: int, rng: np.random.Generator) -> Indices:

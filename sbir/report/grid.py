@@ -82,7 +82,7 @@ def class_of(item_id: str) -> str:
 
 
 def thumbnails(run: Run) -> Thumbnail:
-    """Pictures of the data set behind the run's store: its manifest's `image_root` says where that lay."""
+    """Pictures of the data set behind the run's store: its manifest's `root` says where that lay."""
     root = _image_root(run)
 
     def thumbnail(item_id: str) -> bytes | None:
@@ -94,7 +94,7 @@ def thumbnails(run: Run) -> Thumbnail:
 def _image_root(run: Run) -> Path | None:
     path = Path(str(run.manifest["data"].get("store", ""))) / "manifest.json"
     try:
-        root = json.loads(path.read_text(encoding="utf-8")).get("image_root")
+        root = json.loads(path.read_text(encoding="utf-8")).get("root")
     except (OSError, ValueError, AttributeError):
         return None  # a run folder is read on other machines, too, where neither store nor pictures are
     return Path(root).resolve() if isinstance(root, str) and Path(root).is_dir() else None

@@ -224,5 +224,5 @@ def store(tmp_path: Path) -> Path:
         path = root / "images" / item
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (16, 16), (at % 256, 120, 200)).save(path)
-    _write_json(root / "manifest.json", {"image_root": str(root / "images")})
+    _write_json(root / "manifest.json", {"root": str(root / "images")})
     return root

@@ -36,7 +36,7 @@ def caption(name: str, stand: dict[str, float], rng: np.random.Generator) -> dic
     seen = [
         "left" if stand["mirror"] else "right",
         "large" if stand["size"] > 0.385 else "small",
-        "tilted" if abs(stand["turn"]) > 7.5 else "upright",
+        "tilted" if abs(stand["turn"]) > 4 else "upright",
     ]
     kept = [word for word in seen if rng.random() < 0.6]
     form = int(rng.integers(len(ENGLISH_FORMS)))

@@ -15,8 +15,8 @@ LIGHT, MIDDLE, DARK = (185, 250), (130, 235), (5, 115)  # of a channel: ground, 
 def pose(rng: np.random.Generator) -> dict[str, float]:
     """How the object stands before the camera."""
     return {
-        "mirror": float(rng.random() < 0.3),
-        "turn": float(rng.uniform(-10, 10)),
+        "mirror": float(rng.random() < 0.2),
+        "turn": float(rng.uniform(-8, 8)),
         "squash": float(rng.uniform(0.85, 1.0)),
         "size": float(rng.uniform(0.33, 0.44)),
         "x": float(rng.uniform(0.42, 0.58)),
@@ -38,7 +38,7 @@ def render(parts: list[Part], stand: dict[str, float], rng: np.random.Generator,
     for _ in range(int(rng.integers(1, 4))):
         _clutter(draw, rng, large)
     base = _color(rng, DARK)
-    colors = {name: _near(base, rng) for name in sorted({part.name for part in parts})}
+    colors = {name: _near(base, rng, 90) for name in sorted({part.name for part in parts})}
     for part in parts:
         _fill(draw, place(part.points, stand) * large, part, colors[part.name], large)
     if rng.random() < 0.25:
@@ -48,7 +48,7 @@ def render(parts: list[Part], stand: dict[str, float], rng: np.random.Generator,
 
 def _ground(rng: np.random.Generator, size: int) -> Image.Image:
     ground = _color(rng, LIGHT)
-    first, second = np.array(ground), np.array(_near(ground, rng))
+    first, second = np.array(ground), np.array(_near(ground, rng, 20))
     a = rng.uniform(0, 2 * np.pi)
     ramp = np.linspace(-0.5, 0.5, size)
     mix = np.clip(0.5 + ramp[None] * np.cos(a) + ramp[:, None] * np.sin(a), 0, 1)[..., None]
@@ -93,7 +93,7 @@ def _color(rng: np.random.Generator, bounds: tuple[int, int]) -> Color:
     return red, green, blue
 
 
-def _near(color: Color, rng: np.random.Generator) -> Color:
-    """The colour of a part: parts of one object are alike, as they mostly are."""
-    red, green, blue = (int(np.clip(value + rng.integers(-45, 46), 0, 255)) for value in color)
+def _near(color: Color, rng: np.random.Generator, spread: int) -> Color:
+    """A colour like another: the parts of one object are alike, as they mostly are."""
+    red, green, blue = (int(np.clip(value + rng.integers(-spread, spread + 1), 0, 255)) for value in color)
     return red, green, blue

@@ -48,7 +48,7 @@ def drawer(number: int) -> Drawer:
         turned=rng.uniform(0.0, 0.6),
         order=number % 3,
         pace=rng.uniform(0.0008, 0.003),
-        pen=rng.uniform(1.2, 2.6),
+        pen=rng.uniform(1.8, 3.4),
     )
 
 

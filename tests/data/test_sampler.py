@@ -1,0 +1,90 @@
+"""Batches: what a role means, and that an epoch depends on its number alone."""
+
+import numpy as np
+import pytest
+import torch
+
+from sbir.data.sampler import Sampler
+from sbir.data.transform import TransformSettings, fit_transform
+from sbir.types import Pairing, Role, Sampling
+
+CLASS = np.repeat(np.arange(4), 6)  # photos 0..23, then one sketch each
+CLASS_ID = np.concatenate([CLASS, CLASS])
+INSTANCE = np.concatenate([np.arange(24), np.arange(24)])
+GALLERY, QUERY = np.arange(24), np.arange(24, 48)
+
+
+def sampler(*roles: Role, pairing: Pairing = "paired", seed: int = 0) -> Sampler:
+    return Sampler(QUERY, GALLERY, CLASS_ID, INSTANCE, sampling=Sampling(roles, pairing), batch_size=8, seed=seed)
+
+
+def test_every_query_comes_once_an_epoch() -> None:
+    drawn = np.concatenate([batch.query for batch in sampler("positive").epoch(0)])
+    assert sorted(drawn) == list(QUERY)
+
+
+def test_roles_are_what_they_say() -> None:
+    made = sampler("positive", "same_class", "other_instance", "negative")
+    own_drawn = 0
+    for number in range(40):
+        for batch in made.epoch(number):
+            own = batch.query - 24
+            assert (batch.gallery["positive"] == own).all()
+            assert (CLASS_ID[batch.gallery["same_class"]] == CLASS_ID[batch.query]).all()
+            assert (CLASS_ID[batch.gallery["other_instance"]] == CLASS_ID[batch.query]).all()
+            assert (batch.gallery["other_instance"] != own).all()
+            assert (CLASS_ID[batch.gallery["negative"]] != CLASS_ID[batch.query]).all()
+            own_drawn += int((batch.gallery["same_class"] == own).sum())
+    assert own_drawn / (40 * 24) == pytest.approx(1 / 6, abs=0.04)
+
+
+def test_other_instances_and_negatives_are_uniform() -> None:
+    made = sampler("other_instance", "negative", "positive", pairing="unpaired")
+    counts = {role: np.zeros(24) for role in ("other_instance", "negative", "positive")}
+    for number in range(300):
+        for batch in made.epoch(number):
+            for role, count in counts.items():
+                np.add.at(count, batch.gallery[role], 1)  # type: ignore[index]
+    for role, count in counts.items():
+        assert count.min() > 0.8 * count.mean(), role
+        assert count.max() < 1.2 * count.mean(), role
+
+
+def test_an_epoch_depends_on_seed_and_number_alone_and_can_be_entered_in_the_middle() -> None:
+    whole = list(sampler("negative").epoch(3))
+    late = list(sampler("negative").epoch(3, start=1))
+    assert all(
+        (one.gallery["negative"] == two.gallery["negative"]).all() for one, two in zip(whole[1:], late, strict=True)
+    )
+    assert any((one.query != two.query).any() for one, two in zip(whole, sampler("negative").epoch(4), strict=True))
+    assert any(
+        (one.query != two.query).any() for one, two in zip(whole, sampler("negative", seed=1).epoch(3), strict=True)
+    )
+
+
+def test_bad_requests_are_refused() -> None:
+    with pytest.raises(ValueError, match="between 2 and the number of training queries 24, got 64"):
+        Sampler(QUERY, GALLERY, CLASS_ID, INSTANCE, sampling=Sampling(()), batch_size=64, seed=0)
+    with pytest.raises(ValueError, match=r"classes \[3\] have none"):
+        Sampler(QUERY, GALLERY[:18], CLASS_ID, INSTANCE, sampling=Sampling(()), batch_size=8, seed=0)
+    one = np.zeros_like(CLASS_ID)
+    with pytest.raises(ValueError, match="at least 2 classes"):
+        Sampler(QUERY, GALLERY, one, INSTANCE, sampling=Sampling(("negative",)), batch_size=8, seed=0)
+    alone = np.arange(4) * 6
+    with pytest.raises(ValueError, match="another instance"):
+        Sampler(QUERY, alone, CLASS_ID, INSTANCE, sampling=Sampling(("other_instance",)), batch_size=8, seed=0)
+
+
+def test_transforms_are_those_of_their_definition() -> None:
+    rows = torch.randn(50, 6, generator=torch.Generator().manual_seed(0)) * torch.arange(1.0, 7.0) + 3
+    centred = fit_transform(TransformSettings(centre=True, scale=True), rows)(rows)
+    assert torch.allclose(centred.mean(0), torch.zeros(6), atol=1e-6)
+    assert centred.square().mean().item() == pytest.approx(1.0, abs=1e-5)
+    projected = fit_transform(TransformSettings(pca=2), rows)(rows)
+    values = np.linalg.eigvalsh(np.cov(rows.numpy().T))
+    assert np.allclose(np.sort(projected.var(0).numpy()), values[-2:], rtol=1e-4)
+    assert torch.equal(fit_transform(TransformSettings(feature_dim=2), rows)(rows), rows[:, -2:])
+    with pytest.raises(ValueError, match="between 1 and the stored width 6, got 7"):
+        fit_transform(TransformSettings(feature_dim=7), rows)
+    with pytest.raises(ValueError, match="no effect"):
+        TransformSettings(pca=2, centre=True)

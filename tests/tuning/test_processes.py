@@ -1,0 +1,132 @@
+"""Real sweeps in real processes: killed, interrupted, resumed, and refused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+ROOT = Path(__file__).parents[2]
+SWEEP = [sys.executable, str(ROOT / "sweeps/cross_modal.py"), "--smoke", "--workers", "1", "--trials", "6"]
+ENV = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+LONGER = ["--set", "train/steps=60"]
+
+
+def start(folder: Path, name: str) -> "subprocess.Popen[str]":
+    command = [*SWEEP, *LONGER, "--name", name, "--runs", str(folder)]
+    return subprocess.Popen(command, cwd=folder, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(folder: Path, name: str) -> str:
+    process = start(folder, name)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output
+
+
+def trials(folder: Path, name: str) -> dict[Any, Any]:
+    storage = JournalStorage(JournalFileBackend(str(folder / name / "study.journal")))
+    found = {}
+    for study in optuna.get_all_study_names(storage):
+        for trial in optuna.load_study(study_name=study, storage=storage).trials:
+            last = max(trial.intermediate_values, default=None)
+            found[study, trial.number] = (trial.state.name, trial.params, trial.value, last)
+    return found
+
+
+def summary(folder: Path, name: str) -> dict[str, Any]:
+    whole = json.loads((folder / name / "summary.json").read_text())
+    return {key: value for key, value in whole.items() if key not in ("times", "looks_at_test")}
+
+
+def interrupt(folder: Path, name: str, lines: int, how: signal.Signals) -> "subprocess.Popen[str]":
+    process = start(folder, name)
+    journal = folder / name / "study.journal"
+    while process.poll() is None and (not journal.exists() or journal.read_bytes().count(b"\n") < lines):
+        time.sleep(0.002)
+    process.send_signal(how)
+    process.wait(timeout=120)
+    return process
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sweeps")
+    finish(folder, "whole")
+    return folder
+
+
+def test_a_sweep_leaves_everything_that_is_documented(whole: Path) -> None:
+    names = {path.name for path in (whole / "whole").iterdir()}
+    assert names >= {
+        "manifest.json", "study.journal", "summary.json", "trials.parquet", "per_query.parquet", "report.html",
+        "trials", "finalists", "wandb",
+    }  # fmt: skip
+    rows = [row["row"] for row in summary(whole, "whole")["table"]]
+    assert rows == ["chance", "raw", "mean removed", "ridge", "Procrustes", "CMDT", "ceiling"]
+
+
+def test_the_same_seed_gives_the_same_summary(whole: Path) -> None:
+    finish(whole, "again")
+    assert summary(whole, "again") == summary(whole, "whole")
+
+
+@pytest.mark.parametrize("lines", [6, 40, 75])
+def test_a_killed_sweep_goes_on_as_if_nothing_had_happened(whole: Path, lines: int) -> None:
+    name = f"killed{lines}"
+    interrupt(whole, name, lines, signal.SIGKILL)
+    assert not (whole / name / "summary.json").exists()
+    finish(whole, name)
+    assert trials(whole, name) == trials(whole, "whole")
+    assert summary(whole, name) == summary(whole, "whole")
+    assert not any(state == "RUNNING" for state, *_ in trials(whole, name).values())
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_sweep_says_how_to_go_on_and_exits_130(whole: Path, how: signal.Signals) -> None:
+    name = f"stopped{how}"
+    process = interrupt(whole, name, 40, how)
+    assert process.stdout is not None
+    assert process.returncode == 130
+    assert "the same command goes on" in process.stdout.read()
+    finish(whole, name)
+    assert trials(whole, name) == trials(whole, "whole")
+
+
+@pytest.mark.parametrize(
+    ("flags", "error"),
+    [
+        (["--set", "latnet=3"], "did you mean 'method/latent'?"),
+        (["--set", "decode=x"], "must be among"),
+        (["--set", "norm_order=sideways"], "sideways"),
+        (["--set", "eval/k=100000"], "eval/k must be between 1 and"),
+        (["--set", "eval/lambda=0.35"], "eval/lambda must be one of"),
+        (["--set", "data/split=seen"], "split must be"),
+        (["--data", "nowhere"], "nowhere"),
+        (["--address", "ray://x:1"], "ray://"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2_and_leaves_nothing(tmp_path: Path, flags: list[str], error: str) -> None:
+    done = subprocess.run(
+        [*SWEEP, *flags], cwd=tmp_path, env=ENV, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 2, done.stderr
+    assert error in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    left = [path.name for path in (tmp_path / "runs").iterdir()] if (tmp_path / "runs").exists() else []
+    assert set(left) <= {"smoke-store"}
+
+
+def test_a_run_folder_of_another_sweep_is_refused(whole: Path) -> None:
+    command = [*SWEEP, "--name", "whole", "--runs", str(whole)]
+    done = subprocess.run(command, cwd=whole, env=ENV, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 2
+    assert "differs" in done.stderr

@@ -24,7 +24,8 @@ def write_arrays(folder: Path) -> None:
     for side in ("sketches", "photos"):
         feature = np.maximum(means + 0.3 * rng.normal(size=means.shape), 0).astype(np.float32)
         ids = np.array([f"{side}-{number}" for number in range(60)])
-        np.savez(folder / f"{side}.npz", **{"feature": feature, "class": names, "instance": instance, "id": ids})
+        arrays = {"feature": feature, "class": names, "instance": instance, "id": ids}
+        np.savez(folder / f"{side}.npz", allow_pickle=False, **arrays)
     split = {"train": CLASSES[:6], "val": CLASSES[6:9], "test": CLASSES[9:]}
     (folder / "split.json").write_text(json.dumps(split))
 

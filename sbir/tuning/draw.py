@@ -42,7 +42,8 @@ class Draw:
         if wanted is not None:
             outside = [value for value in wanted if value not in offered]
             if outside:
-                raise ValueError(f"{key} must be among {offered}, got {outside[0]!r}; --set it to one of these")
+                hint = "; --scale paper has the declared ones" if swap else "; --set it to one of these"
+                raise ValueError(f"{key} must be among {offered}, got {outside[0]!r}{hint}")
             offered = list(wanted)
         self.domains[key] = offered
         return self._take(key, offered)

@@ -39,13 +39,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def make_run(store: Path, folder: Path, kind: type[Run] = Run, **changes: Any) -> Run:
+def make_run(store: Path, folder: Path, kind: type[Run] = Run, changes: dict[str, Any] | None = None) -> Run:
     shared = Shared.mapped(store)
     items = shared.items()
     split = assign(items, "stored")
     content = shared.manifest["content_hash"]
     protocol = make_protocol(items, split, split_spec="stored", content_hash=content, synthetic=True)
-    job = Job("cross_modal", 0, "search", {**SETTINGS, **changes}, seed=3, folder=str(folder))
+    job = Job("cross_modal", 0, "search", {**SETTINGS, **(changes or {})}, seed=3, folder=str(folder))
     if kind is Refit:
         job = replace(job, phase="refit", steps=12, fusion="0.5")
     source = {"store": str(store), "backbone": shared.manifest["backbone"]}
@@ -72,13 +72,13 @@ def test_a_resumed_trial_reports_its_last_row_again_and_then_equals_an_uninterru
 
 
 def test_patience_ends_a_trial_before_its_budget(store: Path, tmp_path: Path) -> None:
-    rows = rows_of(make_run(store, tmp_path, **{"train/lr": 1e-12, "train/patience": 2, "train/steps": 600}))
+    rows = rows_of(make_run(store, tmp_path, changes={"train/lr": 1e-12, "train/patience": 2, "train/steps": 600}))
     assert rows[-1]["step"] < 100
     assert rows[-1]["step"] == rows[-1]["best/step"] + 2 * 6
 
 
 def test_a_loss_that_is_no_number_names_term_and_step(store: Path, tmp_path: Path) -> None:
-    run = make_run(store, tmp_path, **{"train/lr": 1e30, "train/warmup": 0, "train/clip_norm": 0.0})
+    run = make_run(store, tmp_path, changes={"train/lr": 1e30, "train/warmup": 0, "train/clip_norm": 0.0})
     with pytest.raises(NonFiniteLossError, match=r"loss term \w+ is (nan|inf) at step \d+"):
         rows_of(run)
 
@@ -97,7 +97,7 @@ def test_a_hostile_checkpoint_is_refused_and_not_run(store: Path, tmp_path: Path
 def test_a_checkpoint_of_other_settings_is_refused(store: Path, tmp_path: Path) -> None:
     make_run(store, tmp_path).advance()
     with pytest.raises(ValueError, match="other settings"):
-        make_run(store, tmp_path, **{"method/dropout": 0.1})
+        make_run(store, tmp_path, changes={"method/dropout": 0.1})
 
 
 def test_a_finalist_trains_on_train_and_val_and_scores_the_same_when_it_is_loaded(store: Path, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_test_rows_never_reach_training(store: Path) -> None:
     split = assign(items, "stored")
     protocol = make_protocol(items, split, split_spec="stored", content_hash="x", synthetic=True)
     for part in ("val", "test"):
-        rows = partition(items, split, protocol, part)  # type: ignore[arg-type]
+        rows = partition(items, split, protocol, part)
         assert not set(items.class_id[rows.train_query]) & set(items.class_id[rows.gallery])
 
 

@@ -103,7 +103,7 @@ def test_set_fixes_narrows_and_is_checked() -> None:
         Resolved(SWEEP, scale="paper", wanted={"latnet": [1024]})
     with pytest.raises(ValueError, match="takes one value"):
         Resolved(SWEEP, scale="paper", wanted={"dropout": [0.1, 0.2]})
-    with pytest.raises(ValueError, match="number from 1e-05 to 0.001, got 7"):
+    with pytest.raises(ValueError, match=r"number from 1e-05 to 0\.001, got 7"):
         Resolved(SWEEP, scale="paper", wanted={"train/lr": [7]})
     with pytest.raises(ValueError, match="KEY=VALUE"):
         parse_set("latent")
@@ -215,7 +215,7 @@ def test_rungs_come_back_from_the_journal_without_a_running_trials_last_step(tmp
 def test_the_flags_are_these_and_no_others(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse("x", None, ["--help"])
-    found = {word.strip("[],") for word in capsys.readouterr().out.split() if word.strip("[],").startswith("--")}
+    found = {word.strip("[],)") for word in capsys.readouterr().out.split() if word.strip("[],").startswith("--")}
     assert found == {
         "--help", "--data", "--stage", "--trials", "--final-seeds", "--seed", "--name", "--runs", "--address",
         "--workers", "--time-limit", "--scale", "--set", "--wandb", "--extend", "--smoke",

@@ -20,16 +20,15 @@ ENV = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 LONGER = ["--set", "train/steps=60"]
 
 
-def start(folder: Path, name: str) -> "subprocess.Popen[str]":
+def start(folder: Path, name: str) -> "subprocess.Popen[bytes]":
     command = [*SWEEP, *LONGER, "--name", name, "--runs", str(folder)]
-    return subprocess.Popen(command, cwd=folder, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with (folder / f"{name}.out").open("w") as output:
+        return subprocess.Popen(command, cwd=folder, env=ENV, stdout=output, stderr=subprocess.STDOUT)
 
 
-def finish(folder: Path, name: str) -> str:
-    process = start(folder, name)
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    return output
+def finish(folder: Path, name: str) -> None:
+    status = start(folder, name).wait(timeout=300)
+    assert status == 0, (folder / f"{name}.out").read_text()
 
 
 def trials(folder: Path, name: str) -> dict[Any, Any]:
@@ -47,14 +46,13 @@ def summary(folder: Path, name: str) -> dict[str, Any]:
     return {key: value for key, value in whole.items() if key not in ("times", "looks_at_test")}
 
 
-def interrupt(folder: Path, name: str, lines: int, how: signal.Signals) -> "subprocess.Popen[str]":
+def interrupt(folder: Path, name: str, lines: int, how: signal.Signals) -> int:
     process = start(folder, name)
     journal = folder / name / "study.journal"
     while process.poll() is None and (not journal.exists() or journal.read_bytes().count(b"\n") < lines):
         time.sleep(0.002)
     process.send_signal(how)
-    process.wait(timeout=120)
-    return process
+    return process.wait(timeout=120)
 
 
 @pytest.fixture(scope="module")
@@ -93,10 +91,8 @@ def test_a_killed_sweep_goes_on_as_if_nothing_had_happened(whole: Path, lines: i
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_sweep_says_how_to_go_on_and_exits_130(whole: Path, how: signal.Signals) -> None:
     name = f"stopped{how}"
-    process = interrupt(whole, name, 40, how)
-    assert process.stdout is not None
-    assert process.returncode == 130
-    assert "the same command goes on" in process.stdout.read()
+    assert interrupt(whole, name, 40, how) == 130
+    assert "the same command goes on" in (whole / f"{name}.out").read_text()
     finish(whole, name)
     assert trials(whole, name) == trials(whole, "whole")
 

@@ -77,7 +77,7 @@ def test_the_same_seed_gives_the_same_summary(whole: Path) -> None:
     assert summary(whole, "again") == summary(whole, "whole")
 
 
-@pytest.mark.parametrize("lines", [6, 40, 75])
+@pytest.mark.parametrize("lines", [6, 60])
 def test_a_killed_sweep_goes_on_as_if_nothing_had_happened(whole: Path, lines: int) -> None:
     name = f"killed{lines}"
     interrupt(whole, name, lines, signal.SIGKILL)

@@ -76,10 +76,12 @@ class Partition:
     gallery: Indices
 
 
-def default_k(items: Items) -> int:
-    """The usual size of a class, at most 200: the median number of photos in a class."""
-    photos = items.class_id[items.domain == GALLERY_DOMAIN]
-    return int(min(200, np.median(np.unique(photos, return_counts=True)[1])))
+def default_k(items: Items, split: Split, name: str) -> int:
+    """The usual size of a class in the test gallery, at most 200: the median number of its photos."""
+    gallery = _rows(items, split, GALLERY_DOMAIN, _scored(split, name, "test")[1])
+    if not len(gallery):
+        return 1  # `partition` says what is missing
+    return int(min(200, np.median(np.unique(items.class_id[gallery], return_counts=True)[1])))
 
 
 def make_protocol(
@@ -98,7 +100,7 @@ def make_protocol(
     name = split.kind if name is None else name
     if name not in PROTOCOLS:
         raise ValueError(f"eval/protocol must be one of {', '.join(PROTOCOLS)}, got {name!r}")
-    k = default_k(items) if k is None else k
+    k = default_k(items, split, name) if k is None else k
     protocol = Protocol(name, k, _metric_name(select, k), split_spec, split.hash, content_hash, synthetic, centre)
     parts: tuple[Part, ...] = ("val", "test")
     for part in parts:
@@ -111,7 +113,7 @@ def make_protocol(
 def partition(items: Items, split: Split, protocol: Protocol, part: Part) -> Partition:
     """Rows for selection (`val`: fit on train) or for the final figure (`test`: fit on train and val)."""
     fit = ["train"] if part == "val" else ["train", "val"]
-    query, gallery = _scored(split, protocol, part)
+    query, gallery = _scored(split, protocol.name, part)
     rows = {
         "train_query": _rows(items, split, QUERY_DOMAIN, fit),
         "train_gallery": _rows(items, split, GALLERY_DOMAIN, fit),
@@ -119,6 +121,8 @@ def partition(items: Items, split: Split, protocol: Protocol, part: Part) -> Par
         "gallery": _rows(items, split, GALLERY_DOMAIN, gallery),
     }
     empty = [name for name, found in rows.items() if len(found) == 0]
+    if "held" in gallery and not (split.rows == "held").any():
+        empty.append("held-out photos")  # without them the generalised gallery would be the zero-shot one
     if empty:
         raise ValueError(
             f"protocol {protocol.name} needs rows for {', '.join(empty)} in part {part} of split {protocol.split}, "
@@ -132,12 +136,12 @@ def with_protocol(protocol: Protocol, name: str) -> Protocol:
     return replace(protocol, name=name)
 
 
-def _scored(split: Split, protocol: Protocol, part: Part) -> tuple[list[str], list[str]]:
+def _scored(split: Split, name: str, part: Part) -> tuple[list[str], list[str]]:
     if part == "val":
         return ["val"], ["val"]
-    if protocol.name == "zero_shot" or split.kind == "seen":
+    if name == "zero_shot" or split.kind == "seen":
         return ["test"], ["test"]
-    return (["test"], ["test", "held"]) if protocol.name == "generalised" else (["held"], ["held"])
+    return (["test"], ["test", "held"]) if name == "generalised" else (["held"], ["held"])
 
 
 def _rows(items: Items, split: Split, domain: str, parts: list[str]) -> Indices:

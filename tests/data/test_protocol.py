@@ -1,0 +1,68 @@
+"""Protocols: which rows are scored, what k is, and that a fingerprint changes with every part."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sbir.data.items import Items, Payload
+from sbir.data.protocol import Protocol, make_protocol, partition
+from sbir.data.splits import Split, assign
+
+CLASSES, PHOTOS = 26, 10
+
+
+def items() -> Items:
+    class_id = np.repeat(np.arange(CLASSES), PHOTOS)
+    count = len(class_id)
+    return Items(
+        item_id=np.array([f"{side}{number}" for side in "ps" for number in range(count)]),
+        domain=np.repeat(["photo", "sketch"], count),
+        class_id=np.tile(class_id, 2),
+        instance_id=np.tile(np.arange(count), 2),
+        split=np.full(2 * count, ""),
+        class_names=tuple(f"c{number}" for number in range(CLASSES)),
+        payload={"feature": Payload([np.zeros((2 * count, 2), np.float32)])},
+    )
+
+
+def protocol(split: Split, name: str | None = None, k: int | None = None) -> Protocol:
+    return make_protocol(items(), split, split_spec="x", content_hash="y", synthetic=False, name=name, k=k)
+
+
+def test_zero_shot_scores_unseen_classes_and_refits_on_train_and_val() -> None:
+    split = assign(items(), "zero_shot:1")
+    made = protocol(split)
+    val, test = (partition(items(), split, made, part) for part in ("val", "test"))
+    classes = [set(items().class_id[rows]) for rows in (val.train_query, val.gallery, test.gallery)]
+    assert sum(len(one) for one in classes) == len(set().union(*classes)) == CLASSES
+    assert set(test.train_query) == set(val.train_query) | set(val.query)
+    assert made.k == PHOTOS
+
+
+def test_generalised_adds_held_out_photos_of_seen_classes_to_the_gallery_only() -> None:
+    split = assign(items(), "generalised:0")
+    narrow, wide, seen = (protocol(split, name) for name in ("zero_shot", "generalised", "seen"))
+    rows = {one.name: partition(items(), split, one, "test") for one in (narrow, wide, seen)}
+    assert set(rows["generalised"].gallery) == set(rows["zero_shot"].gallery) | set(rows["seen"].gallery)
+    assert (rows["generalised"].query == rows["zero_shot"].query).all()
+    assert not set(rows["generalised"].gallery) & set(rows["generalised"].train_gallery)
+
+
+def test_k_follows_the_test_gallery_and_must_fit_it() -> None:
+    split = assign(items(), "seen:0")
+    assert protocol(split).k == 2  # 20 % of 10 photos a class
+    with pytest.raises(ValueError, match=r"eval/k must be between 1 and the val gallery size 26, got 27"):
+        protocol(split, k=27)
+
+
+def test_a_split_without_held_out_photos_cannot_be_generalised() -> None:
+    with pytest.raises(ValueError, match="generalised:0 holds out"):
+        protocol(assign(items(), "zero_shot:0"), "generalised")
+
+
+def test_every_part_changes_the_fingerprint() -> None:
+    made = protocol(assign(items(), "zero_shot:0"))
+    changes = {"name": "seen", "k": 3, "split_hash": "z", "content_hash": "z", "synthetic": True, "centre": True}
+    prints = {replace(made, **{key: value}).fingerprint() for key, value in changes.items()}  # type: ignore[arg-type]
+    assert len(prints | {made.fingerprint()}) == len(changes) + 1

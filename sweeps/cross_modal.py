@@ -56,8 +56,9 @@ def space(draw: Draw) -> None:
     draw.suggest_float("margin2", 2.0, 50.0, log=True)  # un-normalised Euclidean units
     draw.suggest_float("ranking_weight", 0.1, 10.0, log=True)
     draw.suggest_float("image_weight", 0.1, 100.0, log=True)
-    draw.suggest_float("kl_weight", 1e-4, 1.0, log=True)
-    draw.suggest_categorical("orthogonality_weight", [0.0, 0.01])
+    if draw.setting("decoder", "variational") == "variational":  # a control, not an axis: --set decoder=deterministic
+        draw.suggest_float("kl_weight", 1e-4, 1.0, log=True)
+        draw.suggest_categorical("orthogonality_weight", [0.0, 0.01])
     draw.suggest_float("train/lr", 5e-5, 1e-3, log=True)
 
 

@@ -66,6 +66,11 @@ class Draw:
             return int(self._wanted_number(key, low, high))
         return int(self._keep(key, self._trial.suggest_int(key, low, high, step=step, log=log)))
 
+    def setting(self, name: str, default: Any) -> Any:
+        """What the user set for a setting that is no axis, for a space that depends on it."""
+        values = self._wanted.get(self._key(name))
+        return values[0] if values else default
+
     def _wanted_number(self, key: str, low: float, high: float) -> Any:
         for value in self._wanted[key]:
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:

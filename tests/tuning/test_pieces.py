@@ -18,6 +18,8 @@ from sbir.tuning.plan import Plan
 from sbir.tuning.rungs import Rungs
 from sbir.tuning.space import Declared, Resolved, parse_set
 from sbir.tuning.sweep import Demo, Sweep
+from sbir.types import DataSpec
+from sweeps import cross_modal
 
 
 def space(draw: Draw) -> None:
@@ -113,6 +115,15 @@ def test_axes_are_found_where_they_are_conditional() -> None:
     axes = Resolved(SWEEP, scale="paper", wanted={}).axes
     assert set(axes) == {"method/latent", "method/ranking", "method/margin1", "train/lr"}
     assert axes["method/latent"] == [1024, 2048]
+
+
+def test_the_deterministic_control_has_no_axes_of_the_variational_part() -> None:
+    wanted = {"decoder": ["deterministic"]}
+    resolved = Resolved(cross_modal.SWEEP, scale="demo", wanted=wanted)
+    assert resolved.constants["method/decoder"] == "deterministic"
+    assert not {"method/kl_weight", "method/orthogonality_weight"} & set(resolved.axes)
+    resolved.check_values(DataSpec({"feature": (8,)}, {"feature": (8,)}, num_classes=3, paired=True))
+    assert len(cross_modal.PUBLISHED) == 20
 
 
 def test_a_declared_row_takes_the_defaults_of_axes_that_it_does_not_name() -> None:

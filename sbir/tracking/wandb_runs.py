@@ -9,6 +9,7 @@ import math
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,6 +23,7 @@ from sbir.tracking.upload import Upload
 Mode = Literal["offline", "online", "off"]
 
 PROJECT = "sbir"  # where WANDB_PROJECT names none
+SETTLED = 0.3  # seconds without growth after which W&B's files count as written
 _MARK = "sbir-complete"  # in a segment's folder: W&B's own files do not tell a whole segment from a torn one
 _ENV = {"online": "online", "offline": "offline", "dryrun": "offline", "disabled": "off"}
 
@@ -86,9 +88,21 @@ class WandbRuns:
 
     def close(self, timeout: float = 30.0) -> list[str]:
         """Wait at most `timeout` seconds for the writing, and as long for the syncing; what went wrong, a line each."""
-        problems = self._writer.close(timeout) + self._syncer.close(timeout)
+        problems = self._writer.close(timeout)
+        self._settle(timeout)
+        problems += self._syncer.close(timeout)
         self._upload.stop()
         return problems
+
+    def _settle(self, timeout: float) -> None:
+        """Wait until no file grows: W&B's own process still writes a run's last rows after `finish` has returned."""
+        deadline, before = time.monotonic() + timeout, -1
+        while self.folder.is_dir() and time.monotonic() < deadline:
+            size = sum(path.stat().st_size for path in self.folder.glob("*/*.wandb"))
+            if size == before:
+                return
+            before = size
+            time.sleep(SETTLED)
 
     def _id(self, method: str, number: int) -> str:
         return f"{self._sweep_id}-{method}-{number}"

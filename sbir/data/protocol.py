@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import numpy as np
@@ -129,11 +129,6 @@ def partition(items: Items, split: Split, protocol: Protocol, part: Part) -> Par
             "got none; choose another split (--set data/split=generalised:0 holds out photos of seen classes)"
         )
     return Partition(**rows)
-
-
-def with_protocol(protocol: Protocol, name: str) -> Protocol:
-    """The same rules on another gallery."""
-    return replace(protocol, name=name)
 
 
 def _scored(split: Split, name: str, part: Part) -> tuple[list[str], list[str]]:

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sbir.data.doodles.animals import ANIMALS, Category
-from sbir.data.doodles.shape import Part, Shape
+from sbir.data.doodles.animals import ANIMALS
+from sbir.data.doodles.buildings import BUILDINGS
+from sbir.data.doodles.mammals import MAMMALS
+from sbir.data.doodles.shape import Category, Part, Shape
 from sbir.data.doodles.things import THINGS
+from sbir.data.doodles.vehicles import VEHICLES
 
 MOST = 200  # instances of a class in the larger data set
 SPREAD = 0.3  # minimum distance of two instances, in units of the mean spacing of so many in so many dimensions
@@ -57,6 +60,7 @@ def _difference(key: str, first: float | None, second: float | None) -> float:
     return abs(first - second) if not key.startswith("#") else float(int(first * 4) != int(second * 4))
 
 
-CATEGORIES = {name: Kind(name, family, draw) for name, (family, draw) in sorted({**ANIMALS, **THINGS}.items())}
+_DECLARED = {**MAMMALS, **ANIMALS, **VEHICLES, **BUILDINGS, **THINGS}
+CATEGORIES = {name: Kind(name, family, draw) for name, (family, draw) in sorted(_DECLARED.items())}
 FAMILIES = sorted({kind.family for kind in CATEGORIES.values()})
 SAME_RASTER = (("lollipop", "magnifying_glass"), ("donut", "wheel"))  # told apart by their stroke order

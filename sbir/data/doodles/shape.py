@@ -1,5 +1,6 @@
 """Parts of a drawn object, and the parameters that an instance is made of."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,10 @@ class Shape:
             assert self._rng is not None, f"parameter {name} is unknown"  # only a new instance draws
             self.values[name] = float(self._rng.random())
         return self.values[name]
+
+
+Category = Callable[[Shape], list[Part]]
+"""Draws an instance: its parts, in the order in which they cover each other."""
 
 
 def ellipse(  # noqa: PLR0917 (coordinates read best by position)

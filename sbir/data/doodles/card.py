@@ -1,4 +1,4 @@
-"""How difficult the doodles are: measured before any method was trained on them, and frozen with their version."""
+"""How difficult the doodles are, by chance, closed forms and an oracle: the card that is kept with their version."""
 
 import hashlib
 from pathlib import Path

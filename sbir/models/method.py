@@ -40,6 +40,14 @@ class Method(nn.Module, ABC):
     def embed_gallery(self, rows: Rows) -> Views:
         """The same views of n gallery items, each (n, d)."""
 
+    @property
+    def given(self) -> str:
+        """What training is told, for the line that stands beside every figure: pairs, class labels, or both."""
+        roles = self.sampling.roles
+        paired = self.sampling.pairing == "paired" and "positive" in roles
+        told = ["sketch-photo pairs"] * paired + ["class labels"] * (bool(roles) and (not paired or len(roles) > 1))
+        return " and ".join(told) or "nothing"
+
     def players(self) -> list[Player]:
         """Who trains: by default all parameters on `loss`, and nobody where there are no parameters."""
         parameters = list(self.parameters())

@@ -27,14 +27,14 @@ from sbir.training import run as trial_run
 from sbir.training.baselines import Baseline, score_baselines
 from sbir.training.evaluate import identity
 from sbir.training.run import write_json
-from sbir.training.settings import RUN_KEYS, full_key
+from sbir.training.settings import RUN_KEYS
 from sbir.training.trial import Constants
 from sbir.tuning import finish, folder
 from sbir.tuning.journal import Journal
 from sbir.tuning.options import Options
 from sbir.tuning.phases import Phases
 from sbir.tuning.rungs import Rungs, rung_levels
-from sbir.tuning.space import Resolved
+from sbir.tuning.space import Resolved, wanted_by
 from sbir.tuning.studies import Studies
 from sbir.tuning.sweep import Sweep
 from sbir.tuning.tune import Slots, ray_session, run_trials
@@ -51,11 +51,13 @@ class Runner:
     def __init__(self, sweeps: Sequence[Sweep], options: Options, *, started: tuple[float, datetime]) -> None:
         self.options, self._started = options, started
         torch.set_num_threads(THREADS)  # baselines are to give the same figures on every number of cores
-        wanted = {full_key(key, sweeps[0].method, run_keys=True): values for key, values in options.wanted.items()}
-        self._run_settings = {key: _single(key, wanted.pop(key)) for key in RUN_KEYS if key in wanted}
-        if options.smoke:
-            wanted = {key: [value] for key, value in SMOKE.items()} | wanted
-        self.resolved = [Resolved(sweep, scale=options.scale, wanted=wanted) for sweep in sweeps]
+        self._run_settings = {key: _single(key, options.wanted[key]) for key in RUN_KEYS if key in options.wanted}
+        smoke = {key: [value] for key, value in SMOKE.items()} if options.smoke else {}
+        wanted = smoke | {key: values for key, values in options.wanted.items() if key not in RUN_KEYS}
+        self.resolved = [
+            Resolved(sweep, scale=options.scale, wanted=own)
+            for sweep, own in zip(sweeps, wanted_by(sweeps, wanted), strict=True)
+        ]
         self._by_name = {one.sweep.name: one for one in self.resolved}
         self._open_data()
         self._check_settings()

@@ -36,7 +36,8 @@ class Resolved:
         demo = scale == "demo"
         self._replace = self._full(sweep.demo.replace) if demo else {}
         self._wanted = {full_key(key, sweep.method): list(values) for key, values in wanted.items()}
-        self.constants = self._full(sweep.demo.settings) if demo else {}
+        self.fixed = self._full(sweep.fixed)
+        self.constants = (self._full(sweep.demo.settings) if demo else {}) | self.fixed
         self.axes = self._probe()
         self.constants |= self._fixed()
         self.rows = [self._declared(label, row) for label, row in sweep.published.items()]
@@ -115,6 +116,9 @@ class Resolved:
             if key not in self.axes:
                 if len(values) > 1:
                     raise ValueError(f"{key} is no axis of this sweep and so takes one value, got {values}")
+                if values[0] != self.fixed.get(key, values[0]):
+                    made = f"{self.sweep.label} is what it is by {key} = {self.fixed[key]!r}"
+                    raise ValueError(f"{made}, got {values[0]!r}; leave it out")
                 fixed[key] = values[0]
         return fixed
 
@@ -140,6 +144,21 @@ class Resolved:
             for name, domain in space.items():
                 _suggest(draw, name, domain)
         return draw
+
+
+def wanted_by(sweeps: Sequence[Sweep], wanted: Mapping[str, Sequence[Any]]) -> list[dict[str, list[Any]]]:
+    """What `--set` asks of each sweep: a key reaches every method that has the setting; one must have it."""
+    found: list[dict[str, list[Any]]] = [{} for _ in sweeps]
+    for key, values in wanted.items():
+        problems = []
+        for sweep, own in zip(sweeps, found, strict=True):
+            try:
+                own[full_key(key, sweep.method, run_keys=True)] = list(values)
+            except ValueError as error:
+                problems.append(error)
+        if len(problems) == len(sweeps):
+            raise problems[0]
+    return found
 
 
 def parse_set(text: str) -> tuple[str, list[Any]]:

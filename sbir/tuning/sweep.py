@@ -31,11 +31,14 @@ class Sweep:
     conditional axes.
     `published` are the source's rows, label -> settings: run exactly by `--stage published`, and those named in `first`
     before Optuna's own suggestions in a search. `best` pins settings that a search found, for `--stage ablate`.
+    `fixed` settings hold for every trial: two sweeps over one class with different `fixed` and `key` are two methods.
     """
 
     method: type[Method]
     space: Space
     title: str = ""
+    key: str = ""
+    fixed: Mapping[str, Any] = field(default_factory=dict)
     published: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     first: Sequence[str] = ()
     best: Mapping[str, Any] = field(default_factory=dict)
@@ -43,8 +46,8 @@ class Sweep:
 
     @property
     def name(self) -> str:
-        """The method's name in keys, folders and tables: `CrossModal` -> `cross_modal`."""
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.method.__name__).lower()
+        """The method's name in keys, folders and files: `key`, or from the class, `CrossModal` -> `cross_modal`."""
+        return self.key or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.method.__name__).lower()
 
     @property
     def label(self) -> str:

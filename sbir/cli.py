@@ -83,8 +83,9 @@ def _add_import(commands: "_Commands") -> None:
 def _add_evaluate(commands: "_Commands") -> None:
     evaluate = commands.add_parser("evaluate", help="score a saved model again")
     evaluate.add_argument("model", type=Path, metavar="RUN|MODEL")
-    evaluate.add_argument("--data", type=Path, required=True, metavar="STORE")
-    evaluate.add_argument("--protocol", default="zero_shot", choices=("zero_shot", "generalised", "seen"))
+    evaluate.add_argument("--data", type=Path, metavar="STORE", help="the store of the run when left out")
+    evaluate.add_argument("--protocol", choices=("zero_shot", "generalised", "seen"), help="the run's when left out")
+    evaluate.add_argument("--method", metavar="FILE.py:CLASS", help="the model's class, where it is not one of sbir's")
     evaluate.set_defaults(run=_evaluate)
 
 
@@ -147,8 +148,17 @@ def _import(args: argparse.Namespace) -> None:
 
 def _evaluate(args: argparse.Namespace) -> None:
     from sbir.training.rescore import rescore
+    from sbir.tuning.folder import count_look, run_folder
 
-    print(rescore(args.model, args.data, args.protocol))
+    scored = rescore(args.model, args.data, args.protocol, args.method)
+    for one in scored:
+        print(one)
+    run = run_folder(args.model)
+    if run is None:
+        print("looks at test: not counted, the model lies outside a run folder")
+    else:
+        looks = count_look(run.parent, scored[0].protocol.split_hash, f"{run.name}, sbir evaluate")
+        print(f"looks at the test part of this split so far, in {run.parent}: {looks}")
 
 
 if __name__ == "__main__":

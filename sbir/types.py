@@ -53,6 +53,7 @@ class DataSpec:
     gallery: Mapping[str, tuple[int, ...]]
     num_classes: int  # classes with training rows
     paired: bool  # whether training queries have their own photo in the training gallery
+    signed: bool = False  # whether features have negative entries
     class_vectors: Tensor | None = None  # (C, d) class semantics, where the store has them
 
 

@@ -70,14 +70,14 @@ SWEEP = Sweep(
     first=("row 7: 1024 s no drop", "row 2: 1024 e no drop", "row 6: 1024 s", "row 13: 1024 s+e no drop m1"),
     demo=Demo(
         settings={
-            "hidden": 512,
+            "hidden": 256,
             "num_samples": 20,
             "train/steps": 300,
             "train/eval_every": 50,
             "train/warmup": 50,
             "train/patience": 4,
         },
-        replace={"method/latent": {1024: 256, 2048: 512}},
+        replace={"method/latent": {1024: 128, 2048: 256}},
     ),
 )
 

@@ -1,7 +1,6 @@
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -72,16 +71,6 @@ def test_a_damaged_store_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixtu
     raw[len(raw) // 2] ^= 64
     path.write_bytes(bytes(raw))
     assert "part-00000.arrow: row" in error_of(capsys, "store", tmp_path / "store")
-
-
-def test_a_model_is_scored_by_the_training_room(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    room = ModuleType("sbir.training.rescore")
-    monkeypatch.setattr(room, "rescore", lambda *args: f"scored {args}", raising=False)
-    monkeypatch.setitem(sys.modules, "sbir.training.rescore", room)
-    assert main(["evaluate", "runs/x", "--data", "store", "--protocol", "seen"]) == 0
-    assert capsys.readouterr().out == f"scored {(Path('runs/x'), Path('store'), 'seen')}\n"
 
 
 def test_ctrl_c_exits_with_130(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

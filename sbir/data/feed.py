@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,10 +12,11 @@ from torch import Tensor
 from sbir.data.items import Items
 from sbir.data.protocol import Partition
 from sbir.data.sampler import IndexBatch, Sampler
-from sbir.data.transform import Transform, TransformSettings, check_width, fit_transform
+from sbir.data.transform import Transform, TransformSettings, check_width, fit_transform, output_width
 from sbir.types import Batch, DataSpec, Role, Rows, TrainRows
 
 Indices = NDArray[np.int64]
+SIGN_ROWS = 256  # of a side, that show whether features have negative entries
 
 
 class Columns:
@@ -96,18 +98,42 @@ class Feed:
 
     def spec(self) -> DataSpec:
         """What a method may know."""
+        return self._spec({side: transform.out_features for side, transform in self.transforms.items()}, self.signed)
+
+    def spec_of(self, settings: TransformSettings) -> DataSpec:
+        """What a method would know behind other transforms, without fitting them."""
+        widths = {side: output_width(settings, transform.out_features) for side, transform in self.transforms.items()}
+        return self._spec(widths, self.signed or settings.centre or settings.pca is not None)
+
+    def _spec(self, widths: Mapping[str, int], signed: bool) -> DataSpec:
+        def shapes(side: str, columns: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+            found = {column: tuple(self.columns.items.payload[column].shape) for column in columns}
+            return found | ({"feature": (widths[side],)} if "feature" in found else {})
+
         return DataSpec(
-            query=self._shapes("query", self.query_columns),
-            gallery=self._shapes("gallery", self.gallery_columns),
+            query=shapes("query", self.query_columns),
+            gallery=shapes("gallery", self.gallery_columns),
             num_classes=int(self.label_of.max()) + 1,
-            paired=has_pairs(self.columns.items, self.partition),
+            paired=self.paired,
+            signed=signed,
         )
 
-    def _shapes(self, side: str, columns: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
-        shapes = {column: tuple(self.columns.items.payload[column].shape) for column in columns}
-        if "feature" in shapes:
-            shapes["feature"] = (self.transforms[side].out_features,)
-        return shapes
+    @cached_property
+    def paired(self) -> bool:
+        """Whether training queries have their own photo."""
+        return has_pairs(self.columns.items, self.partition)
+
+    @cached_property
+    def signed(self) -> bool:
+        """Whether features have negative entries, judged by some training rows of both sides."""
+        if "feature" not in self.columns.items.payload:
+            return False
+        some = {"query": self.partition.train_query, "gallery": self.partition.train_gallery}
+        seen = [
+            self.transforms[side](self.columns.take("feature", rows[:: max(1, len(rows) // SIGN_ROWS)]))
+            for side, rows in some.items()
+        ]
+        return any(bool((feature < 0).any()) for feature in seen)
 
 
 def make_feed(

@@ -30,6 +30,7 @@ class Protocol:
     content_hash: str  # of the store
     synthetic: bool
     centre: bool = False  # subtract each side's mean training embedding before ranking
+    features: str = "as stored"  # transforms fitted on train rows that the whole run shares, or which settings vary
 
     @property
     def metric(self) -> str:
@@ -51,6 +52,7 @@ class Protocol:
             "denominators": "in the metrics' names; precision divides by k",
             "ties": "ranked by gallery order",
             "ranking": "embeddings centred by domain" if self.centre else "embeddings as they are",
+            "features": self.features,
             "split": f"{self.split} ({self.split_hash})",
             "data": self.content_hash,
             "synthetic": self.synthetic,
@@ -95,13 +97,15 @@ def make_protocol(
     k: int | None = None,
     select: str = "precision",
     centre: bool = False,
+    features: str = "as stored",
 ) -> Protocol:
     """Resolve what is left open, and check that the split can serve the protocol."""
     name = split.kind if name is None else name
     if name not in PROTOCOLS:
         raise ValueError(f"eval/protocol must be one of {', '.join(PROTOCOLS)}, got {name!r}")
     k = default_k(items, split, name) if k is None else k
-    protocol = Protocol(name, k, _metric_name(select, k), split_spec, split.hash, content_hash, synthetic, centre)
+    metric = _metric_name(select, k)
+    protocol = Protocol(name, k, metric, split_spec, split.hash, content_hash, synthetic, centre, features)
     parts: tuple[Part, ...] = ("val", "test")
     for part in parts:
         gallery = len(partition(items, split, protocol, part).gallery)

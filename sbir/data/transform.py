@@ -57,6 +57,12 @@ def check_width(settings: TransformSettings, width: int) -> int:
     return feature_dim
 
 
+def output_width(settings: TransformSettings, width: int) -> int:
+    """Entries that come out of `width` stored ones; raises where there are not so many."""
+    kept = check_width(settings, width)
+    return kept if settings.pca is None else settings.pca
+
+
 def fit_transform(settings: TransformSettings, feature: Tensor) -> Transform:
     """Fit on the training features of one domain, (n, D).
 

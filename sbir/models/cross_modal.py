@@ -14,6 +14,7 @@ from sbir.models.settings import (
     PairingSetting,
     check,
     check_choice,
+    check_decodable,
     check_range,
     check_unused,
     feature_widths,
@@ -71,6 +72,7 @@ class CrossModal(Method):
         num_samples: int = 200,
     ) -> None:
         super().__init__()
+        check_decodable(spec)
         check_choice("decode", decode, ("e", "s", "s+e"))
         check_choice("norm_order", norm_order, ("post", "pre"))
         check_choice("ranking", ranking, ("ranking", "siamese"))

@@ -63,3 +63,9 @@ def common_width(spec: DataSpec) -> int:
     rule = "query and gallery features must have one width to be compared"
     check(query == gallery, f"{rule}, got {query} and {gallery}; map one to the other (ridge) or use one backbone")
     return query
+
+
+def check_decodable(spec: DataSpec) -> None:
+    """Raise on features with negative entries, which a decoder that ends in a ReLU cannot give."""
+    rule = "features must not be negative, since decoders end in a ReLU as the source's do"
+    check(not spec.signed, f"{rule}, got negative ones; take features after a ReLU, without data/centre or data/pca")

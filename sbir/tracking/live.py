@@ -39,7 +39,6 @@ class SweepState:
 
     phase: str  # what is going on, in a word: "search", "finalists"
     metric: str  # the key that is maximised
-    total: int  # trials in the budget
     share: float  # of the whole sweep's work that is done, 0 to 1
     running: Sequence[TrialLine] = ()
     ended: Sequence[TrialLine] = ()
@@ -112,7 +111,7 @@ class LiveView:
     def _counts(self, state: SweepState) -> str:
         counts = Counter(line.state for line in state.ended)
         words = [f"{counts[key]} {word}" for key, word in _STATES.items()]
-        return f"{len(state.ended)} of {state.total} trials ({', '.join(words)})"
+        return f"{len(state.ended)} trials ({', '.join(words)})"
 
     def _tell(self, line: TrialLine, state: SweepState) -> None:
         assert self._console is not None
@@ -120,7 +119,7 @@ class LiveView:
         best = f", best {_percent(state.best.value)}" if state.best is not None else ""
         parts = [
             f"[{readable_time(self._elapsed)}]",
-            f"{self._told}/{state.total}",
+            f"{self._told} ({100 * min(1.0, state.share):.0f} %)",
             line.name,
             f"{_STATES.get(line.state, line.state)},",
             f"{found}{best};",

@@ -32,18 +32,19 @@ class Baseline:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def score_baselines(columns: Columns, split: Split, protocol: Protocol) -> list[Baseline]:
+def score_baselines(
+    columns: Columns, split: Split, protocol: Protocol, feature_dim: int | None = None
+) -> list[Baseline]:
     """Raw feature, per-domain mean removed, and the linear maps, each on validation and, fitted on train + val, on
-    test."""
+    test. Where the protocol centres all embeddings, raw features are mean removed: they have no row of their own."""
     paired = has_pairs(columns.items, partition(columns.items, split, protocol, "val"))
+    transforms = TransformSettings(feature_dim=feature_dim)
     to = "sketch-photo pairs" if paired else "class labels"
 
     def score(method: type[Method], settings: Mapping[str, Any], part: Part) -> Retrieval:
         rows = partition(columns.items, split, protocol, part)
-        feed = make_feed(columns, rows, method.query_columns, method.gallery_columns, TransformSettings())
-        return evaluate(
-            build(method, feed, Settings(settings, TrainSettings(), TransformSettings()), 0), feed, protocol
-        )
+        feed = make_feed(columns, rows, method.query_columns, method.gallery_columns, transforms)
+        return evaluate(build(method, feed, Settings(settings, TrainSettings(), transforms), 0), feed, protocol)
 
     def baseline(row: str, given: str, method: type[Method], choices: list[dict[str, Any]]) -> Baseline:
         scored = [(score(method, settings, "val"), settings) for settings in choices]
@@ -51,8 +52,9 @@ def score_baselines(columns: Columns, split: Split, protocol: Protocol) -> list[
         return Baseline(row, given, val.means, score(method, settings, "test"), settings)
 
     ridges = [{"kind": "ridge", "penalty": penalty} for penalty in PENALTIES]
+    raw = [] if protocol.centre else [baseline("raw", "nothing", Raw, [{}])]
     return [
-        baseline("raw", "nothing", Raw, [{}]),
+        *raw,
         baseline("mean removed", "domains", MeanRemoved, [{}]),
         baseline("ridge", to, LinearMap, ridges),
         baseline("Procrustes", to, LinearMap, [{"kind": "procrustes"}]),

@@ -1,7 +1,10 @@
 """Score a saved model again: on another store, under another protocol, in a clean process."""
 
 import importlib
+import importlib.util
 import json
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +23,44 @@ from sbir.training.evaluate import evaluate
 from sbir.training.settings import group
 from sbir.types import DataSpec
 
+OURS = "sbir.models."  # what is imported because a model's file says so; other code only because the user says so
 
-def rescore(model: Path, store: Path | None, protocol: str | None = None) -> str:
-    """The figures of a run's finalists, or of one of them, as text: one line a model.
 
-    `model` is a run folder or a folder with `model.json`; `store` is the one it was trained on when left out. Raises
-    `ValueError` where the folder holds no model, or the store's features come from another backbone.
+@dataclass(frozen=True)
+class Rescored:
+    """A saved model's figures on the test part of a store."""
+
+    folder: Path
+    protocol: Protocol
+    result: Retrieval
+
+    def __str__(self) -> str:
+        figures = "  ".join(f"{name} {100 * value:.2f} %" for name, value in self.result.means.items())
+        lam = f"  lambda {self.result.fusion}" if self.result.fusion is not None else ""
+        return f"{self.folder.name}  {self.protocol.name} {self.protocol.fingerprint()}{lam}  {figures}"
+
+
+def rescore(
+    model: Path, store: Path | None = None, protocol: str | None = None, method: str | None = None
+) -> list[Rescored]:
+    """Score a run's finalists, or one of them, on test: every call is a look at it.
+
+    `model` is a run folder or a folder with `model.json`; `store` and `protocol` are those of the run when left out.
+    `method` is `file.py:Class` or `module:Class` where the model's class is not one of this package's: a saved model
+    names its class, and is not believed. Raises `ValueError` where the folder holds no model, its class is not known,
+    or the store's features come from another backbone.
     """
-    folders = (
-        [model]
-        if (model / "model.json").exists()
-        else sorted(path.parent for path in model.glob("finalists/*/model.json"))
-    )
+    folders = [model] if (model / "model.json").exists() else sorted(model.glob("finalists/*/model.json"))
     if not folders:
         raise ValueError(
             f"a model to evaluate is a run folder with finalists or one of them, {model} has no model.json"
         )
-    lines = []
-    for folder in folders:
-        scored, result = score_model(folder, store, protocol)
-        figures = "  ".join(f"{name} {100 * value:.2f} %" for name, value in result.means.items())
-        lines.append(f"{folder.name}  {scored.name} {scored.fingerprint()}  lambda {result.fusion}  {figures}")
-    return "\n".join(lines)
+    return [_score(path if path.is_dir() else path.parent, store, protocol, method) for path in folders]
 
 
-def score_model(folder: Path, store: Path | None, name: str | None) -> tuple[Protocol, Retrieval]:
-    """Load one finalist and score it on the test part of a store."""
-    about: dict[str, Any] = json.loads((folder / "model.json").read_text())
+def _score(folder: Path, store: Path | None, name: str | None, code: str | None) -> Rescored:
+    about = _about(folder)
+    method, transforms = load_model(folder, about, code)
     trained = about["protocol"]
     shared = Shared.mapped(store if store is not None else Path(about["store"]))
     check_backbone(shared.manifest, about["backbone"])
@@ -62,21 +76,20 @@ def score_model(folder: Path, store: Path | None, name: str | None) -> tuple[Pro
         k=trained["k"],
         select=_select(trained["select"]),
         centre=trained["centre"],
+        features=trained["features"],
     )
-    method, transforms = load_model(folder, about)
     rows = partition(items, split, protocol, "test")
     feed = make_feed(Columns(items), rows, method.query_columns, method.gallery_columns, group({}).data)
     feed = Feed(feed.columns, rows, feed.query_columns, feed.gallery_columns, transforms, feed.label_of)
-    return protocol, evaluate(method, feed, protocol, fusion=about["lambda"])
+    return Rescored(folder, protocol, evaluate(method, feed, protocol, fusion=about["lambda"]))
 
 
-def load_model(folder: Path, about: dict[str, Any] | None = None) -> tuple[Method, dict[str, Transform]]:
+def load_model(
+    folder: Path, about: dict[str, Any] | None = None, code: str | None = None
+) -> tuple[Method, dict[str, Transform]]:
     """A finalist's method with its weights, and the feature transforms that it was trained with."""
-    about = json.loads((folder / "model.json").read_text()) if about is None else about
-    module, _, name = about["method"].partition(":")
-    kind = getattr(importlib.import_module(module), name)
-    if not (isinstance(kind, type) and issubclass(kind, Method)):
-        raise ValueError(f"a saved model names a Method, {folder / 'model.json'} names {about['method']!r}")
+    about = _about(folder) if about is None else about
+    kind = _class(about["method"], code, folder)
     given = about["spec"]
     shapes = {side: {column: tuple(shape) for column, shape in given[side].items()} for side in ("query", "gallery")}
     spec = DataSpec(shapes["query"], shapes["gallery"], given["num_classes"], given["paired"])
@@ -92,3 +105,41 @@ def _select(metric: str) -> str:
     if metric.startswith("precision"):
         return "precision"
     return "map_" + metric.rsplit("_", 1)[1] if metric.startswith("map") else metric
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    try:
+        about: dict[str, Any] = json.loads((folder / "model.json").read_text())
+        _ = about["method"], about["protocol"]["features"], about["spec"], about["store"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder / 'model.json'} must be a finalist's, reading it failed: {error!r}") from None
+    return about
+
+
+def _class(saved: str, code: str | None, folder: Path) -> type[Method]:
+    """The method's class: ours by the name in the file, anybody's by the name that the user gives."""
+    if code is None and not saved.startswith(OURS):
+        raise ValueError(
+            f"a method from outside this package must be named by you, {folder} has {saved!r}; "
+            f"add --method FILE.py:{saved.rpartition(':')[2]}"
+        )
+    place, _, name = (code or saved).rpartition(":")
+    try:
+        kind = getattr(_import_file(Path(place)) if place.endswith(".py") else importlib.import_module(place), name)
+    except (ImportError, AttributeError, OSError) as error:
+        raise ValueError(
+            f"a method must be FILE.py:CLASS or MODULE:CLASS, {code or saved!r} is none: {error}"
+        ) from None
+    if not (isinstance(kind, type) and issubclass(kind, Method)):
+        raise ValueError(f"a saved model's class must be a Method, {code or saved!r} is none; name another")
+    return kind
+
+
+def _import_file(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None  # a name that ends in .py has a loader
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module

@@ -28,16 +28,20 @@ class Draw:
         key: Callable[[str], str],
         wanted: Mapping[str, Sequence[Any]],
         replace: Mapping[str, Mapping[Any, Any]],
+        width: int | None = None,
     ) -> None:
         self.settings: dict[str, Any] = {}
         self.domains: dict[str, list[Any] | str] = {}
         self._trial, self._key, self._wanted, self._replace = trial, key, wanted, replace
+        self._width = width  # of the stored features: a wider data/feature_dim is not on offer
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """One of `choices`."""
         key = self._key(name)
         swap = self._replace.get(key, {})
         offered = list(dict.fromkeys(swap.get(choice, choice) for choice in choices))
+        if key == "data/feature_dim" and self._width is not None:
+            offered = [choice for choice in offered if choice is None or choice <= self._width] or [None]
         wanted = self._wanted.get(key)
         if wanted is not None:
             outside = [value for value in wanted if value not in offered]
@@ -55,6 +59,7 @@ class Draw:
         key = self._key(name)
         self.domains[key] = f"{low} to {high}{' (log)' if log else ''}"
         if key in self._wanted:
+            self.domains[key] = list(self._wanted[key])
             return float(self._wanted_number(key, low, high))
         return float(self._keep(key, self._trial.suggest_float(key, low, high, step=step, log=log)))
 
@@ -63,6 +68,7 @@ class Draw:
         key = self._key(name)
         self.domains[key] = f"{low} to {high}{' (log)' if log else ''}"
         if key in self._wanted:
+            self.domains[key] = list(self._wanted[key])
             return int(self._wanted_number(key, low, high))
         return int(self._keep(key, self._trial.suggest_int(key, low, high, step=step, log=log)))
 

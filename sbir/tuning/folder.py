@@ -94,6 +94,11 @@ def _run_git(*words: str) -> str:
     return subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=10).stdout
 
 
+def run_folder(path: Path) -> Path | None:
+    """The run that a path lies in, or is; None where there is none."""
+    return next((one for one in (path.resolve(), *path.resolve().parents) if (one / MANIFEST).is_file()), None)
+
+
 def count_look(runs: Path, split_hash: str, run: str) -> int:
     """Count that this run has looked at the test part of a split; how many runs have by now."""
     path = runs / "looks_at_test.json"

@@ -26,7 +26,9 @@ class Phases:
         resolved: Sequence[Resolved],
         *,
         fit: tuple[Partition, Partition],
+        fusion: str | None = None,
     ) -> None:
+        self._fusion = fusion  # of search trials; None solves it on validation
         self._storage, self._folder, self._options, self._resolved = storage, folder, options, resolved
         # A refit on train + val takes as many passes over its queries as the winner had taken at its best.
         self._growth = len(fit[1].train_query) / len(fit[0].train_query)
@@ -52,9 +54,9 @@ class Phases:
     def _search(self, resolved: Resolved) -> Plan:
         name, stage = resolved.sweep.name, self._options.stage
         study = self._study(name)
-        total = self._options.trials
+        total = self._options.trials if resolved.varies else 1
         if stage == "search":
-            first = resolved.allowed(resolved.sweep.first)[: max(1, total // 3)]
+            first = resolved.allowed(resolved.sweep.first)[: max(1, total // 3)] if resolved.varies else []
             _enqueue(study, [(row, resolved.parameters(row), False) for row in first])
         else:
             rows = _shared(resolved.allowed() if stage == "published" else resolved.ablation())
@@ -62,7 +64,7 @@ class Phases:
                 raise ValueError(f"--stage {stage} found no declared row that agrees with --set; set fewer keys")
             _enqueue(study, [(row, {}, True) for row in rows])
             total = len(rows)
-        return self._plan(resolved, study, total, "search")
+        return self._plan(resolved, study, total, "search", by_steps=stage == "search")
 
     def _refit(self, resolved: Resolved) -> Plan | None:
         winner = self.winner(resolved)
@@ -84,7 +86,7 @@ class Phases:
                 study.enqueue_trial({}, user_attrs=attributes | {"replicate": seed, "label": f"seed {seed}"})
         return self._plan(resolved, study, self._options.final_seeds, "refit")
 
-    def _plan(self, resolved: Resolved, study: optuna.Study, total: int, phase: str) -> Plan:
+    def _plan(self, resolved: Resolved, study: optuna.Study, total: int, phase: str, *, by_steps: bool = False) -> Plan:
         return Plan(
             resolved.sweep.name,
             study,
@@ -93,6 +95,8 @@ class Phases:
             seed=self._options.seed,
             folder=self._folder.resolve(),
             propose=resolved.propose,
+            by_steps=by_steps,
+            fusion=self._fusion,
         )
 
     def _study(self, name: str) -> optuna.Study:

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sbir.training.loop import mix
 from sbir.training.run import Job
+from sbir.training.settings import group
 from sbir.tuning.draw import Suggests
 from sbir.tuning.record import Record
 
@@ -23,7 +24,8 @@ class Plan:
 
     A trial is (method, Optuna's number). Trials that a dead driver left RUNNING are taken up again under their
     number; the sampler is seeded by number before every ask, so a resumed study asks what an uninterrupted one would
-    have asked.
+    have asked. The budget is in full-length equivalents: with `by_steps` a trial that was stopped at a third of its
+    steps has spent a third, and what it saved goes to further trials; one that failed has spent all of it.
     """
 
     def __init__(
@@ -36,30 +38,47 @@ class Plan:
         seed: int,
         folder: Path,
         propose: Callable[[Suggests, dict[str, Any]], dict[str, Any]],
+        by_steps: bool = False,
+        fusion: str | None = None,
     ) -> None:
         self.method, self.study, self.total, self.phase = method, study, total, phase
         self._seed, self._folder, self._propose = seed, folder, propose
+        self._by_steps, self._fusion = by_steps, fusion
         trials = study.get_trials(deepcopy=False)
         self._again = [trial for trial in trials if trial.state == TrialState.RUNNING]
-        self.handed = sum(trial.state.is_finished() for trial in trials)
+        self.live: set[int] = set()
+        self._costs: dict[int, float] = {}
+        self._settings: dict[int, dict[str, Any]] = {}
+        for trial in trials:
+            if trial.state.is_finished():
+                self._costs[trial.number] = self._cost(trial)
         self._reported = {trial.number: set(trial.intermediate_values) for trial in self._again}
         self._records: dict[int, Record] = {}
-        self._settings: dict[int, dict[str, Any]] = {}
+
+    @property
+    def spent(self) -> float:
+        """Full-length equivalents of the trials that have ended."""
+        return sum(self._costs.values())
 
     @property
     def share(self) -> float:
-        """Part of the budget that was handed out."""
-        return self.handed / self.total
+        """Part of the budget that is spent or held by a live trial, which may need its whole length."""
+        return (self.spent + len(self.live)) / self.total
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no further trial fits into the budget, now that nothing is live."""
+        return not self._again and self.spent > self.total - 1 + 1e-9
 
     def next(self) -> tuple[optuna.Trial, Job] | None:
         """The next trial: a dead driver's, a declared one, or one that the sampler suggests; None when all are out."""
         if self._again:
             trial = self._retake(self._again.pop(0))
-        elif self.handed >= self.total:
+        elif self.spent + len(self.live) > self.total - 1 + 1e-9:
             return None
         else:
             trial = self._ask()
-        self.handed += 1
+        self.live.add(trial.number)
         return trial, self._job(trial)
 
     def note(self, trial: optuna.Trial, result: dict[str, Any]) -> None:
@@ -82,11 +101,10 @@ class Plan:
         if result.get("failed"):
             return self._fail(trial, result["failed"])
         self.note(trial, result)
-        if result["finished"]:
-            self.study.tell(trial, result["value"])
-            return TrialState.COMPLETE
-        self.study.tell(trial, state=TrialState.PRUNED)
-        return TrialState.PRUNED
+        state = TrialState.COMPLETE if result["finished"] else TrialState.PRUNED
+        self.study.tell(trial, result["value"] if result["finished"] else None, state)
+        self._ended(trial.number)
+        return state
 
     def died(self, trial: optuna.Trial) -> TrialState:
         """Its worker died: the trial is handed out again from its folder, unless it did so before without progress."""
@@ -95,7 +113,7 @@ class Plan:
         if deaths >= DEATHS:
             return self._fail(trial, f"the worker died {deaths} times (memory, a hang or a kill); see its folder")
         self._again.append(self.study.get_trials(deepcopy=False)[trial.number])
-        self.handed -= 1
+        self.live.discard(trial.number)
         return TrialState.RUNNING
 
     def settings(self, number: int) -> dict[str, Any]:
@@ -118,7 +136,19 @@ class Plan:
     def _fail(self, trial: optuna.Trial, reason: str) -> TrialState:
         trial.set_user_attr("reason", reason)  # a trial that has ended refuses attributes
         self.study.tell(trial, state=TrialState.FAIL)
+        self._ended(trial.number)
         return TrialState.FAIL
+
+    def _ended(self, number: int) -> None:
+        self.live.discard(number)
+        self._costs[number] = self._cost(self.study.get_trials(deepcopy=False)[number])
+
+    def _cost(self, trial: FrozenTrial) -> float:
+        """Full-length equivalents: steps spent over the full length, 1 for closed forms and for what has failed."""
+        last = max(trial.intermediate_values, default=0)
+        if not self._by_steps or trial.state == TrialState.FAIL or not last:
+            return 1.0
+        return min(1.0, last / group(self.settings(trial.number)).train.steps)
 
     def _ask(self) -> optuna.Trial:
         trials = self.study.get_trials(deepcopy=False)
@@ -149,5 +179,5 @@ class Plan:
             seed=mix(self._seed, zlib.crc32(text.encode()), given.get("replicate", 0)),
             folder=str(self.trial_folder(trial.number)),
             steps=given.get("steps"),
-            fusion=given.get("fusion"),
+            fusion=given.get("fusion", self._fusion),
         )

@@ -1,5 +1,6 @@
 """Asynchronous successive halving on our own step counter, rebuilt from the journal, within one method only."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -19,9 +20,9 @@ class Rungs(FIFOScheduler):  # type: ignore[misc, unused-ignore]
     changes nothing.
     """
 
-    def __init__(self, studies: Studies, levels: list[int], *, prune: bool) -> None:
+    def __init__(self, studies: Studies, levels: Mapping[str, list[int]], *, prune: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._studies, self._levels, self._prune = studies, levels, prune
+        self._studies, self._levels, self._prune = studies, levels, prune  # levels: method -> steps
         self._rungs: dict[tuple[str, int], dict[int, float]] = {}
         for plan in studies.plans:
             self._rebuild(plan)
@@ -42,7 +43,7 @@ class Rungs(FIFOScheduler):  # type: ignore[misc, unused-ignore]
     def cut(self, method: str, number: int, step: int, value: float) -> bool:
         """Enter every rung that the trial has reached; whether it falls behind in one that it newly entered."""
         behind = False
-        for level in self._levels:
+        for level in self._levels[method]:
             rung = self._rungs.setdefault((method, level), {})
             if step < level or number in rung:
                 continue

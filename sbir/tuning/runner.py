@@ -27,7 +27,7 @@ from sbir.training import run as trial_run
 from sbir.training.baselines import Baseline, score_baselines
 from sbir.training.evaluate import identity
 from sbir.training.run import write_json
-from sbir.training.settings import RUN_KEYS
+from sbir.training.settings import RUN_KEYS, group
 from sbir.training.trial import Constants
 from sbir.tuning import finish, folder
 from sbir.tuning.journal import Journal
@@ -54,12 +54,18 @@ class Runner:
         self._run_settings = {key: _single(key, options.wanted[key]) for key in RUN_KEYS if key in options.wanted}
         smoke = {key: [value] for key, value in SMOKE.items()} if options.smoke else {}
         wanted = smoke | {key: values for key, values in options.wanted.items() if key not in RUN_KEYS}
-        self.resolved = [
-            Resolved(sweep, scale=options.scale, wanted=own)
-            for sweep, own in zip(sweeps, wanted_by(sweeps, wanted), strict=True)
-        ]
+        by_sweep = wanted_by(sweeps, wanted)
+
+        def resolve(width: int | None) -> list[Resolved]:
+            both = zip(sweeps, by_sweep, strict=True)
+            return [Resolved(sweep, scale=options.scale, wanted=own, width=width) for sweep, own in both]
+
+        self.resolved = resolve(None)  # a typo is found before data are made
+        self._open_store()
+        width = self.items.payload["feature"].shape[0] if "feature" in self.items.payload else None
+        self.resolved = resolve(width)
         self._by_name = {one.sweep.name: one for one in self.resolved}
-        self._open_data()
+        self._make_protocol()
         self._check_settings()
         self.folder, self.resumed = folder.choose_folder(options, self._request())
         self._journal = Journal(self.folder / folder.JOURNAL)
@@ -74,6 +80,7 @@ class Runner:
             self.options,
             self.resolved,
             fit=(self._rows("val"), self._rows("test")),
+            fusion=self._fusion,
         )
         limit = self.options.time_limit
         deadline = None if limit is None else self._started[0] + 60 * limit
@@ -82,7 +89,8 @@ class Runner:
             shared = share(self._store_path)
             # Closed forms take a minute at full width: they are solved while trials run, and wait for nobody.
             with ThreadPoolExecutor(1) as beside:
-                baselines = beside.submit(score_baselines, Columns(self.items), self.split, self.protocol)
+                dim = self._shared_data().get("data/feature_dim")
+                baselines = beside.submit(score_baselines, Columns(self.items), self.split, self.protocol, dim)
                 self._run_trials(studies, slots, shared)
         return self._finish(phases, studies, baselines.result())
 
@@ -92,8 +100,9 @@ class Runner:
 
     def _run_trials(self, studies: Studies, slots: Slots, shared: Shared) -> None:
         options = self.options
-        steps, every = self._lengths()
-        rungs = Rungs(studies, rung_levels(steps, every), prune=options.stage == "search")
+        lengths = {one.sweep.name: group(one.constants).train for one in self.resolved}
+        levels = {name: rung_levels(train.steps, train.eval_every) for name, train in lengths.items()}
+        rungs = Rungs(studies, levels, prune=options.stage == "search")
         mode = wandb_mode(options.wandb, demo=options.scale == "demo" or self.protocol.synthetic, smoke=options.smoke)
         axes = {one.sweep.name: list(one.axes) for one in self.resolved}
         elapsed = time.monotonic() - self._started[0]
@@ -112,7 +121,7 @@ class Runner:
             for problem in watch.close():
                 print(problem)
 
-    def _open_data(self) -> None:
+    def _open_store(self) -> None:
         options = self.options
         if options.data is not None:
             self._store_path = options.data
@@ -124,6 +133,8 @@ class Runner:
             self._store_path = embedded_store()
         shared = Shared.mapped(self._store_path)
         self.manifest, self.items = shared.manifest, shared.items()
+
+    def _make_protocol(self) -> None:
         spec = str(self._run_settings.get("data/split", "stored"))
         self.split = assign(self.items, spec)
         self.protocol: Protocol = make_protocol(
@@ -136,27 +147,43 @@ class Runner:
             k=self._run_settings.get("eval/k"),
             select=self._run_settings.get("eval/metric", "precision"),
             centre=bool(self._run_settings.get("eval/centre", False)),
+            features=self._features(),
         )
 
+    def _shared_data(self) -> dict[str, Any]:
+        """Transforms of the features that hold for every trial of every method."""
+        first, *others = [
+            {key: value for key, value in one.constants.items() if key.startswith("data/")} for one in self.resolved
+        ]
+        return {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
+
+    def _features(self) -> str:
+        shared = [f"{key.removeprefix('data/')}={value}" for key, value in self._shared_data().items()]
+        keys = {key for one in self.resolved for key in (*one.axes, *one.constants, *_row_keys(one))}
+        own = sorted(key for key in keys - self._shared_data().keys() if key.startswith("data/"))
+        return ", ".join(shared + [f"{key} as each row's settings say" for key in own]) or "as stored"
+
     def _check_settings(self) -> None:
-        fusion = self._run_settings.get("eval/lambda")
-        if fusion is not None and str(fusion) not in FUSIONS:
-            raise ValueError(f"eval/lambda must be one of {', '.join(FUSIONS)}, got {fusion!r}")
+        fusion = self._fusion
+        if fusion is not None and fusion not in FUSIONS:
+            raise ValueError(f"eval/lambda must be one of {', '.join(FUSIONS)}, got {fusion}")
+        rows = self._rows("val")
         for one in self.resolved:
-            method = one.sweep.method
-            dims = TransformSettings(feature_dim=one.constants.get("data/feature_dim"))
-            feed = make_feed(Columns(self.items), self._rows("val"), method.query_columns, method.gallery_columns, dims)
-            one.check_values(feed.spec())
+            columns = one.sweep.method.query_columns, one.sweep.method.gallery_columns
+            feed = make_feed(Columns(self.items), rows, *columns, TransformSettings())
+            one.check_values(feed.spec_of)
+            if one.unserved:
+                listed = ", ".join(one.unserved)
+                print(f"{one.sweep.label}: not run, since they need wider features than the store's: {listed}")
+
+    @property
+    def _fusion(self) -> str | None:
+        """How two views are combined in every trial, where the user fixed it."""
+        fusion = self._run_settings.get("eval/lambda")
+        return None if fusion is None else str(float(fusion)) if isinstance(fusion, int) else str(fusion)
 
     def _rows(self, part: Any) -> Partition:
         return partition(self.items, self.split, self.protocol, part)
-
-    def _lengths(self) -> tuple[int, int]:
-        """Full length and distance between evaluations, of the first method's constants."""
-        from sbir.training.settings import group
-
-        train = group(self.resolved[0].constants).train
-        return train.steps, train.eval_every
 
     def _request(self) -> dict[str, Any]:
         """What must be the same for a run to be resumed."""
@@ -303,6 +330,10 @@ def _row(
         "val": dict(val),
         "test": test,
     }
+
+
+def _row_keys(one: Resolved) -> set[str]:
+    return {key for row in one.rows for key in row.settings}
 
 
 def _single(key: str, values: list[Any]) -> Any:

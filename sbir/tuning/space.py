@@ -3,13 +3,15 @@
 import hashlib
 import json
 import random
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from optuna.distributions import FloatDistribution, IntDistribution
 
+from sbir.data.transform import TransformSettings
 from sbir.training.loop import TrainSettings
 from sbir.training.settings import full_key, group, method_settings
 from sbir.tuning.draw import Draw, Suggests
@@ -29,10 +31,12 @@ class Declared:
 
 
 class Resolved:
-    """What a sweep's trials are drawn from."""
+    """What a sweep's trials are drawn from; `width` is that of the stored features, once it is known."""
 
-    def __init__(self, sweep: Sweep, *, scale: str, wanted: Mapping[str, Sequence[Any]]) -> None:
-        self.sweep = sweep
+    def __init__(
+        self, sweep: Sweep, *, scale: str, wanted: Mapping[str, Sequence[Any]], width: int | None = None
+    ) -> None:
+        self.sweep, self.width = sweep, width
         demo = scale == "demo"
         self._replace = self._full(sweep.demo.replace) if demo else {}
         self._wanted = {full_key(key, sweep.method): list(values) for key, values in wanted.items()}
@@ -53,14 +57,22 @@ class Resolved:
         return {**self.constants, **self._draw(trial).settings, **declared}
 
     def allowed(self, labels: Iterable[str] | None = None) -> list[Declared]:
-        """The declared rows (those of `labels`, in that order) that agree with what the user set."""
+        """The declared rows (those of `labels`, in that order) that agree with what the user set and that the store
+        can serve."""
         by_label = {row.label: row for row in self.rows}
         rows = self.rows if labels is None else [by_label[label] for label in labels]
         return [
             row
             for row in rows
             if all(row.settings.get(key, values[0]) in values for key, values in self._wanted.items())
+            and row.label not in self.unserved
         ]
+
+    @property
+    def unserved(self) -> list[str]:
+        """Labels of the rows that need wider features than the store has."""
+        width = self.width or sys.maxsize
+        return [row.label for row in self.rows if (row.settings.get("data/feature_dim") or 0) > width]
 
     def ablation(self) -> list[Declared]:
         """The pinned best setting, and every setting that differs from it in one axis of choices."""
@@ -82,8 +94,16 @@ class Resolved:
             raise ValueError(f"row {row.label!r} must lie in the space, got {outside}; add the value to the axis")
         return drawn
 
-    def check_values(self, spec: DataSpec) -> None:
-        """Build every declared row and some random draws without memory, so that a bad value fails before any trial."""
+    @property
+    def varies(self) -> bool:
+        """Whether two trials of a search can differ."""
+        return any(not isinstance(domain, list) or len(domain) > 1 for domain in self.axes.values())
+
+    def check_values(self, spec_of: Callable[[TransformSettings], DataSpec]) -> None:
+        """Build every declared row and some random draws without memory, so that a bad value fails before any trial.
+
+        `spec_of` says what a method will see of the data through such transforms.
+        """
         draws = [self._draw(_Random(seed)).settings for seed in range(PROBES)]
         seen = set()
         for settings in [row.settings for row in self.allowed()] + draws:
@@ -92,6 +112,7 @@ class Resolved:
             if text not in seen:
                 seen.add(text)
                 grouped = group(whole)
+                spec = spec_of(grouped.data)
                 with torch.device("meta"):
                     self.sweep.method(spec, **grouped.method)
 
@@ -136,7 +157,7 @@ class Resolved:
         return Declared(label, swapped, row.get("replicate", 0))
 
     def _draw(self, trial: Suggests) -> Draw:
-        draw = Draw(trial, lambda key: full_key(key, self.sweep.method), self._wanted, self._replace)
+        draw = Draw(trial, lambda key: full_key(key, self.sweep.method), self._wanted, self._replace, self.width)
         space = self.sweep.space
         if callable(space):
             space(draw)

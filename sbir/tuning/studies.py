@@ -48,7 +48,7 @@ class Studies(Searcher):  # type: ignore[misc, unused-ignore]
         return not self._phases and not self.live and (all(self._spent(plan) for plan in self.plans))
 
     def _spent(self, plan: Plan) -> bool:
-        return plan.share >= 1 or (plan.phase == "search" and self.out_of_time)
+        return (not plan.live and plan.exhausted) or (plan.phase == "search" and self.out_of_time)
 
     def suggest(self, trial_id: str) -> Any:
         """The next trial's config; None while running trials may still free a place; FINISHED at the end."""

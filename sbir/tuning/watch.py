@@ -81,16 +81,13 @@ class Watch(Callback):
         running = [
             self._line(plan, trial.number, TrialState.RUNNING) for plan, trial in list(self._studies.live.values())
         ]
-        spent = sum(plan.handed for plan in plans) - len(running)
-        total = sum(plan.total for plan in plans)
-        part = spent / total if total else 1.0
+        part = sum(plan.spent for plan in plans) / (sum(plan.total for plan in plans) or 1)
         search = all(plan.phase == "search" for plan in plans)
         done = [line for line in self._lines if line.state == "COMPLETE" and line.value is not None and line.steps >= 0]
         best = max(done, key=lambda line: line.value or 0.0, default=None)
         return SweepState(
             phase="search" if search else "finalists",
             metric=self._metric,
-            total=total,
             share=part * SEARCH_SHARE if search else part,
             running=running,
             ended=self._lines,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from sbir.cli import main
 from sbir.data.feed import Columns
 from sbir.data.loader import Shared
 from sbir.data.protocol import make_protocol, partition
@@ -17,7 +18,7 @@ from sbir.data.smoke import write_smoke_store
 from sbir.data.splits import assign
 from sbir.models.cross_modal import CrossModal
 from sbir.training.loop import NonFiniteLossError
-from sbir.training.rescore import rescore, score_model
+from sbir.training.rescore import rescore
 from sbir.training.run import Job, Refit, Run
 from sbir.training.settings import full_key
 
@@ -105,10 +106,11 @@ def test_a_finalist_trains_on_train_and_val_and_scores_the_same_when_it_is_loade
     rows = rows_of(run)
     assert len(run.feed.partition.train_query) == 18 * 6
     logged = {key.removeprefix("test/"): value for key, value in rows[-1].items() if key.startswith("test/")}
-    _, again = score_model(tmp_path, None, None)
-    assert again.means == pytest.approx(logged, abs=1e-12)
-    assert again.fusion == "0.5"
-    assert "precision_at_6" in rescore(tmp_path, store)
+    (again,) = rescore(tmp_path)
+    assert again.result.means == pytest.approx(logged, abs=1e-12)
+    assert again.result.fusion == "0.5"
+    assert (again.protocol.name, again.protocol.k) == ("zero_shot", 6)
+    assert "precision_at_6" in str(again)
     with np.load(tmp_path / "scores.npz") as saved:
         assert saved["metric/precision_at_6"].mean() == pytest.approx(logged["precision_at_6"])
     assert json.loads((tmp_path / "model.json").read_text())["job"] == asdict(run.job)
@@ -116,7 +118,37 @@ def test_a_finalist_trains_on_train_and_val_and_scores_the_same_when_it_is_loade
 
 def test_evaluating_a_folder_without_a_model_says_so(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has no model\.json"):
-        rescore(tmp_path, None)
+        rescore(tmp_path)
+
+
+def test_the_command_scores_a_run_as_it_was_scored_and_counts_the_look(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "some-run"
+    rows_of(make_run(store, folder / "finalists/cross_modal-0", Refit))
+    (folder / "manifest.json").write_text("{}")
+    assert main(["evaluate", str(folder)]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("cross_modal-0  zero_shot ")
+    assert out[1].endswith(": 1")
+    assert len(json.loads((tmp_path / "looks_at_test.json").read_text())) == 1
+
+
+def test_a_saved_model_runs_no_code_that_its_file_names(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows_of(make_run(store, tmp_path / "run", Refit))
+    about = tmp_path / "run/model.json"
+    about.write_text(about.read_text().replace("sbir.models.cross_modal:CrossModal", "mine:Mine"))
+    script = tmp_path / "mine.py"
+    lines = ["import pathlib", f"pathlib.Path({str(tmp_path / 'ran')!r}).touch()"]
+    script.write_text("\n".join([*lines, "from sbir.models.cross_modal import CrossModal as Mine", ""]))
+    assert main(["evaluate", str(tmp_path / "run")]) == 2
+    assert "add --method FILE.py:Mine" in capsys.readouterr().err
+    assert not (tmp_path / "ran").exists()
+    assert main(["evaluate", str(tmp_path / "run"), "--method", f"{script}:Mine"]) == 0
+    assert (tmp_path / "ran").exists()
+    assert main(["evaluate", str(tmp_path / "run"), "--method", f"{script}:Yours"]) == 2
 
 
 def test_test_rows_never_reach_training(store: Path) -> None:

@@ -10,13 +10,14 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from sbir.models.cross_modal import CrossModal
+from sbir.models.linear_map import LinearMap
 from sbir.tuning.draw import Draw
 from sbir.tuning.journal import Journal
 from sbir.tuning.options import parse
 from sbir.tuning.phases import _shared
 from sbir.tuning.plan import Plan
 from sbir.tuning.rungs import Rungs
-from sbir.tuning.space import Declared, Resolved, parse_set
+from sbir.tuning.space import Declared, Resolved, parse_set, wanted_by
 from sbir.tuning.sweep import Demo, Sweep
 from sbir.types import DataSpec
 from sweeps import cross_modal
@@ -43,7 +44,7 @@ SWEEP = Sweep(
 )
 
 
-def plan(folder: Path, journal: Journal, total: int = 6, wanted: Any = None) -> Plan:
+def plan(folder: Path, journal: Journal, total: int = 6, wanted: Any = None, *, by_steps: bool = False) -> Plan:
     resolved = Resolved(SWEEP, scale="demo", wanted=wanted or {})
     study = optuna.create_study(
         storage=JournalStorage(journal),
@@ -52,7 +53,7 @@ def plan(folder: Path, journal: Journal, total: int = 6, wanted: Any = None) -> 
         load_if_exists=True,
         sampler=optuna.samplers.RandomSampler(seed=0),
     )
-    return Plan("m", study, total, phase="search", seed=5, folder=folder, propose=resolved.propose)
+    return Plan("m", study, total, phase="search", seed=5, folder=folder, propose=resolved.propose, by_steps=by_steps)
 
 
 def report(step: int, value: float) -> dict[str, Any]:
@@ -122,8 +123,59 @@ def test_the_deterministic_control_has_no_axes_of_the_variational_part() -> None
     resolved = Resolved(cross_modal.SWEEP, scale="demo", wanted=wanted)
     assert resolved.constants["method/decoder"] == "deterministic"
     assert not {"method/kl_weight", "method/orthogonality_weight"} & set(resolved.axes)
-    resolved.check_values(DataSpec({"feature": (8,)}, {"feature": (8,)}, num_classes=3, paired=True))
+    resolved.check_values(lambda _: DataSpec({"feature": (8,)}, {"feature": (8,)}, num_classes=3, paired=True))
     assert len(cross_modal.PUBLISHED) == 20
+
+
+def test_a_row_that_needs_wider_features_than_the_store_has_is_left_out_by_name() -> None:
+    sweep = Sweep(CrossModal, {"data/feature_dim": [4096, None]}, published={"a": {}, "b": {"data/feature_dim": 4096}})
+    narrow = Resolved(sweep, scale="paper", wanted={}, width=1280)
+    assert [row.label for row in narrow.allowed()] == ["a"]
+    assert narrow.unserved == ["b"]
+    assert narrow.axes["data/feature_dim"] == [None]
+    assert not narrow.varies
+    wide = Resolved(sweep, scale="paper", wanted={}, width=5568)
+    assert [row.label for row in wide.allowed()] == ["a", "b"]
+    assert wide.axes["data/feature_dim"] == [4096, None]
+
+
+def test_a_key_reaches_every_method_that_has_it_and_one_that_makes_a_method_cannot_be_changed() -> None:
+    siamese = Sweep(CrossModal, {"latent": [1]}, key="other", title="Other", fixed={"ranking": "siamese"})
+    closed = Sweep(LinearMap, {"penalty": [1.0]})
+    assert siamese.name == "other"
+    assert Resolved(siamese, scale="paper", wanted={}).constants == {"method/ranking": "siamese"}
+    by_sweep = wanted_by([siamese, closed], {"penalty": [2.0], "train/steps": [5]})
+    assert by_sweep == [{"train/steps": [5]}, {"method/penalty": [2.0], "train/steps": [5]}]
+    with pytest.raises(ValueError, match="did you mean 'method/penalty'"):
+        wanted_by([closed], {"penaltie": [2.0]})
+    with pytest.raises(ValueError, match="Other is what it is by method/ranking = 'siamese', got 'ranking'"):
+        Resolved(siamese, scale="paper", wanted={"ranking": ["ranking"]})
+
+
+def test_what_pruning_saves_is_spent_on_further_trials(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    made = plan(tmp_path, journal, total=2, wanted={"train/steps": [30]}, by_steps=True)
+    ended = []
+    while found := made.next():
+        trial, _ = found
+        assert made.share <= 1
+        made.note(trial, report(10, 0.5))
+        made.complete(trial, report(10, 0.5))
+        ended.append(trial.number)
+    assert ended == [0, 1, 2, 3]  # a third of the length each: a fifth might need more than what is left of two
+    assert made.exhausted
+    journal.close()
+
+
+def test_a_failed_trial_has_spent_its_whole_length(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    made = plan(tmp_path, journal, total=2, by_steps=True)
+    for _ in range(2):
+        found = made.next()
+        assert found
+        made.complete(found[0], {"failed": "out of luck"})
+    assert made.next() is None
+    journal.close()
 
 
 def test_a_declared_row_takes_the_defaults_of_axes_that_it_does_not_name() -> None:
@@ -157,7 +209,7 @@ def test_a_trial_of_a_dead_driver_is_taken_up_again_with_the_same_parameters(tmp
     again = plan(tmp_path, journal)
     retaken = [found[1] for found in (again.next() for _ in range(3)) if found]
     assert retaken == jobs
-    assert again.handed == 3
+    assert again.live == {0, 1, 2}
     journal.close()
 
 
@@ -200,7 +252,7 @@ class FakeStudies:
 def test_nothing_is_cut_before_four_results_stand_and_then_the_best_third_goes_on(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
     made = plan(tmp_path, journal)
-    rungs = Rungs(FakeStudies([made]), [10], prune=True)  # type: ignore[arg-type]
+    rungs = Rungs(FakeStudies([made]), {"m": [10], "other": [10]}, prune=True)  # type: ignore[arg-type]
     assert not any(rungs.cut("m", number, 10, value) for number, value in enumerate([0.9, 0.1, 0.2]))
     assert rungs.cut("m", 3, 12, 0.3)  # the first in a rung where four stand; one of four may go on
     assert not rungs.cut("m", 4, 10, 0.95)
@@ -218,7 +270,7 @@ def test_rungs_come_back_from_the_journal_without_a_running_trials_last_step(tmp
         made.note(found[0], report(10, value))
         if value != 0.7:
             made.complete(found[0], report(20, value) | {"finished": True})
-    rungs = Rungs(FakeStudies([made]), [10], prune=True)  # type: ignore[arg-type]
+    rungs = Rungs(FakeStudies([made]), {"m": [10], "other": [10]}, prune=True)  # type: ignore[arg-type]
     assert rungs._rungs == {("m", 10): {0: 0.5, 1: 0.6}}
     journal.close()
 

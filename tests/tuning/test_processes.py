@@ -14,20 +14,22 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from sbir.tracking.rows import read_rows
+
 ROOT = Path(__file__).parents[2]
 SWEEP = [sys.executable, str(ROOT / "sweeps/cross_modal.py"), "--smoke", "--workers", "1", "--trials", "6"]
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 LONGER = ["--set", "train/steps=60"]
 
 
-def start(folder: Path, name: str) -> "subprocess.Popen[bytes]":
-    command = [*SWEEP, *LONGER, "--name", name, "--runs", str(folder)]
+def start(folder: Path, name: str, *more: str) -> "subprocess.Popen[bytes]":
+    command = [*SWEEP, *LONGER, *more, "--name", name, "--runs", str(folder)]
     with (folder / f"{name}.out").open("w") as output:
         return subprocess.Popen(command, cwd=folder, env=ENV, stdout=output, stderr=subprocess.STDOUT)
 
 
-def finish(folder: Path, name: str) -> None:
-    status = start(folder, name).wait(timeout=300)
+def finish(folder: Path, name: str, *more: str) -> None:
+    status = start(folder, name, *more).wait(timeout=300)
     assert status == 0, (folder / f"{name}.out").read_text()
 
 
@@ -70,6 +72,19 @@ def test_a_sweep_leaves_everything_that_is_documented(whole: Path) -> None:
     }  # fmt: skip
     rows = [row["row"] for row in summary(whole, "whole")["table"]]
     assert rows == ["chance", "raw", "mean removed", "ridge", "Procrustes", "CMDT", "ceiling"]
+
+
+def test_one_configuration_is_one_trial_with_the_lambda_that_was_set(tmp_path: Path) -> None:
+    one = {
+        "latent": 128, "decode": "s", "dropout": 0.0, "deeper": "false", "ranking": "siamese", "margin2": 10,
+        "ranking_weight": 1, "image_weight": 1, "kl_weight": 1, "orthogonality_weight": 0, "train/lr": 0.001,
+        "eval/lambda": 0.3,
+    }  # fmt: skip
+    finish(tmp_path, "one", *(word for key, value in one.items() for word in ("--set", f"{key}={value}")))
+    states = trials(tmp_path, "one")
+    assert [state for state, *_ in states.values()] == ["COMPLETE", "COMPLETE"]  # the trial and its one refit
+    assert {row["lambda"] for row in read_rows(tmp_path / "one/trials/cross_modal-0")} == {"0.3"}
+    assert summary(tmp_path, "one")["best"]["lambda"] == "0.3"
 
 
 def test_the_same_seed_gives_the_same_summary(whole: Path) -> None:

@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sbir.data.items import Items
-from sbir.data.splits import Split
+from sbir.data.splits import Split, assign
 
 Indices = NDArray[np.int64]
 Part = Literal["val", "test"]
@@ -112,6 +112,16 @@ def make_protocol(
         if not 1 <= k <= gallery:
             raise ValueError(f"eval/k must be between 1 and the {part} gallery size {gallery}, got {k}")
     return protocol
+
+
+def other_split(items: Items, spec: str, like: Protocol) -> tuple[Split, Protocol]:
+    """Another split of the same data, to be scored as `like` says, at the same k."""
+    split = assign(items, spec)
+    protocol = replace(like, split=spec, split_hash=split.hash)
+    for part in get_args(Part):
+        if (size := len(partition(items, split, protocol, part).gallery)) < like.k:
+            raise ValueError(f"eval/k must be at most the {part} gallery size {size} of split {spec}, got {like.k}")
+    return split, protocol
 
 
 def partition(items: Items, split: Split, protocol: Protocol, part: Part) -> Partition:

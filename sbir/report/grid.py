@@ -46,8 +46,8 @@ class Grid:
 
 def retrieval_grid(run: Run, thumbnail: Thumbnail, *, num: int = NUM_QUERIES, seed: int = 0) -> Grid | None:
     """The best method's first finalist on test queries of `num` classes; None where no finalist left its top lists."""
-    method = str(run.summary["best"]["method"])
-    found = sorted((run.path / "finalists").glob(f"{method}-*/top.parquet"))
+    method, number = str(run.summary["best"]["method"]), int(run.summary["best"]["number"])
+    found = sorted((run.path / "finalists").glob(f"{method}-{number}-*/top.parquet"))
     if not found:
         return None
     top = _read_top(found[0])

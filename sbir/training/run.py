@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,14 @@ class Job:
 
     method: str
     number: int
-    phase: str  # "search" | "refit"
+    phase: str  # "search" | "refit" | "source"
     settings: dict[str, Any]
     seed: int
     folder: str  # of its own, absolute, on storage that a restarted trial sees
     steps: int | None = None  # a refit's fixed number of steps
     fusion: str | None = None  # fixed lambda; None lets validation choose
+    split: str | None = None  # another class split than the run's
+    variants: dict[str, dict[str, Any]] = field(default_factory=dict)  # settings of retrieval alone, scored beside
 
 
 class Run:
@@ -150,6 +152,43 @@ class Refit(Run):
         return self._loop.step >= self._steps
 
 
+class Source(Run):
+    """A declared row under the protocol of the source documents, which selects step and lambda on the test classes.
+
+    Trained on train and val for its whole length, it looks at test at every evaluation. Beside it stands the honest
+    figure of the same training: at `job.steps` and `job.fusion`, which validation had fixed before, and there also with
+    each of `job.variants`. No number of this class shares a row with an honest one.
+    """
+
+    part: Part = "test"
+
+    def __init__(self, job: Job, method: type[Method], *args: Any, **more: Any) -> None:
+        self._kind = method
+        super().__init__(replace(job, steps=None, fusion=None), method, *args, **more)
+        self._honest = job
+        self._steps = max(self._steps, job.steps or 0)
+
+    def _evaluate(self) -> Row:
+        scored = {name.replace("val/", "source/", 1): value for name, value in super()._evaluate().items()}
+        if self._loop.step != (self._honest.steps or 0):
+            return scored
+        honest = evaluate(self.method, self.feed, self._protocol, fusion=self._honest.fusion)
+        scored |= {f"test/{name}": mean for name, mean in honest.means.items()}
+        for variant, settings in self._honest.variants.items():
+            means = evaluate(self._changed(settings), self.feed, self._protocol, fusion=self._honest.fusion).means
+            scored |= {f"{variant}/{name}": mean for name, mean in means.items()}
+        return scored
+
+    def _changed(self, settings: Mapping[str, Any]) -> Method:
+        """The same weights with other settings of retrieval."""
+        method = self._kind(self.feed.spec(), **{**self.settings.method, **settings}).to(self.feed.columns.device)
+        method.load_state_dict(self.method.state_dict())
+        return method
+
+    def _finished(self) -> bool:
+        return super()._finished() and self._loop.step >= (self._honest.steps or 0)
+
+
 def build(method: type[Method], feed: Feed, settings: Settings, seed: int) -> Method:
     """A method on the feed's device: its first weights depend on the seed alone, and closed forms are fitted."""
     torch.manual_seed(mix(seed))
@@ -162,6 +201,11 @@ def build(method: type[Method], feed: Feed, settings: Settings, seed: int) -> Me
 def save_finalist(folder: Path, run: Run, protocol: Protocol, result: Retrieval) -> None:
     """Write the model, what it needs to be built again, its top lists and every query's score."""
     items, rows = run.feed.columns.items, run.feed.partition
+    queries, top = rows.query, result.top.cpu().numpy()
+    arrays = {f"metric/{name}": values.cpu().numpy() for name, values in result.per_query.items()}
+    np.savez(folder / "scores.npz", allow_pickle=False, query=queries, top=rows.gallery[top], **arrays)
+    if run.job.split is not None:
+        return  # many, and only their figures are wanted
     transforms = {side: asdict(transform) for side, transform in run.feed.transforms.items()}
     checkpoint.save(folder / "model.pt", {"method": run.method.state_dict(), "transforms": transforms})
     kind, spec = type(run.method), run.feed.spec()
@@ -176,9 +220,6 @@ def save_finalist(folder: Path, run: Run, protocol: Protocol, result: Retrieval)
         "test": result.means,
     }
     write_json(folder / "model.json", about)
-    queries, top = rows.query, result.top.cpu().numpy()
-    arrays = {f"metric/{name}": values.cpu().numpy() for name, values in result.per_query.items()}
-    np.savez(folder / "scores.npz", allow_pickle=False, query=queries, top=rows.gallery[top], **arrays)
     _write_top(folder / "top.parquet", items, queries, rows.gallery[top])
 
 

@@ -11,10 +11,10 @@ from ray import tune
 
 from sbir.data.feed import Columns
 from sbir.data.loader import Shared
-from sbir.data.protocol import Protocol
+from sbir.data.protocol import Protocol, other_split
 from sbir.data.splits import Split
 from sbir.models.method import Method
-from sbir.training.run import Job, Refit, Run, as_json
+from sbir.training.run import Job, Refit, Run, Source, as_json
 
 VALUE = "value"  # best value so far of the maximised metric: what searcher and scheduler look at
 
@@ -39,6 +39,7 @@ class Trial(tune.Trainable):  # type: ignore[misc, unused-ignore]
         torch.set_num_threads(constants.threads)
         self._constants = constants
         self._source = {"store": shared.path, "backbone": shared.manifest["backbone"]}
+        self._splits: dict[str, tuple[Split, Protocol]] = {}
         self._columns = Columns(shared.items(), "cuda" if torch.cuda.is_available() else "cpu")
         self.reset_config(config)
 
@@ -65,21 +66,30 @@ class Trial(tune.Trainable):  # type: ignore[misc, unused-ignore]
 
     def _advance(self) -> dict[str, Any]:
         if self._run is None:
-            kind = Refit if self._job.phase == "refit" else Run
+            kind = {"search": Run, "refit": Refit, "source": Source}[self._job.phase]
             shared = self._constants
+            split, protocol = self._split(self._job.split)
             self._run = kind(
                 self._job,
                 shared.methods[self._job.method],
                 self._columns,
-                shared.split,
-                shared.protocol,
+                split,
+                protocol,
                 save_every=shared.save_every,
                 source=self._source,
             )
         row, finished = self._run.advance()
         select = self._constants.protocol.select
-        value = row.get(f"best/{select}", row.get(f"test/{select}", float("nan")))
+        value = row.get(f"best/{select}", row.get(f"test/{select}", float("nan")))  # a refit has no best
         return {"at": row["step"], VALUE: value, "row": as_json(row), "finished": finished, "done": finished}
+
+    def _split(self, spec: str | None) -> tuple[Split, Protocol]:
+        shared = self._constants
+        if spec is None:
+            return shared.split, shared.protocol
+        if spec not in self._splits:
+            self._splits[spec] = other_split(self._columns.items, spec, shared.protocol)
+        return self._splits[spec]
 
     def _failed(self, reason: str) -> dict[str, Any]:
         self._run = None

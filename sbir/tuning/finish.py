@@ -1,5 +1,6 @@
 """From journal, rows and finalists to the tables of a finished run."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,8 +46,7 @@ def _trial_row(plan: Plan, trial: FrozenTrial, settings: Mapping[str, Any]) -> T
     rows = read_rows(plan.trial_folder(trial.number))
     last = rows[-1] if rows else {}
     best = best_row(rows) if rows and plan.phase == "search" else last
-    declared = "label" in trial.user_attrs
-    kind = "refit" if plan.phase == "refit" else "declared" if declared else "search"
+    kind = plan.phase if plan.phase != "search" else "declared" if "label" in trial.user_attrs else "search"
     value = trial.value if trial.value is not None else None
     return {
         "method": plan.method,
@@ -65,10 +65,62 @@ def _trial_row(plan: Plan, trial: FrozenTrial, settings: Mapping[str, Any]) -> T
     }
 
 
+def published_rows(plans: Sequence[Plan], select: str) -> pd.DataFrame | None:
+    """One row a declared row and seed: its best on test as the source selects, and its honest figure; None without.
+
+    `*_precision` is the maximised metric of the run, `*_map` the mAP with the source's constant denominator.
+    """
+    found = [
+        _published_row(plan, trial, select)
+        for plan in plans
+        if plan.phase == "source"
+        for trial in plan.study.get_trials(states=[TrialState.COMPLETE], deepcopy=False)
+    ]
+    return pd.DataFrame(found) if found else None
+
+
+def _published_row(plan: Plan, trial: FrozenTrial, select: str) -> Table:
+    rows = read_rows(plan.trial_folder(trial.number))
+    best, last = best_row(rows), rows[-1]
+    honest = next(row for row in rows if f"test/{select}" in row)
+    constant = next(key.removeprefix("test/") for key in honest if re.fullmatch(r"test/map_at_\d+_k", key))
+    label, _, seed = str(trial.user_attrs["label"]).rpartition(", seed ")
+    return {
+        "method": plan.method,
+        "label": label,
+        "seed": int(seed),
+        "source_precision": best[f"source/{select}"],
+        "source_map": best[f"source/{constant}"],
+        "source_step": best["step"],
+        "source_lambda": best["lambda"],
+        "precision": honest[f"test/{select}"],
+        "map": honest[f"test/{constant}"],
+        "step": honest["step"],
+        "lambda": trial.user_attrs["fusion"],
+        "zero_precision": honest.get(f"z = 0/{select}", float("nan")),
+        "device_seconds": last["device_seconds"],
+    }
+
+
+def split_means(plans: Sequence[Plan], select: str) -> dict[str, dict[str, float]]:
+    """Method -> split -> mean of the maximised metric over its seeds."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for plan in plans:
+        if plan.phase == "splits":
+            for trial in plan.study.get_trials(states=[TrialState.COMPLETE], deepcopy=False):
+                value = read_rows(plan.trial_folder(trial.number))[-1][f"test/{select}"]
+                found.setdefault(plan.method, {}).setdefault(trial.user_attrs["split"], []).append(value)
+    return {
+        method: {split: float(np.mean(values)) for split, values in splits.items()} for method, splits in found.items()
+    }
+
+
 def finalist_scores(plans: Sequence[Plan], resolved: Mapping[str, Resolved]) -> list[Scores]:
     """What the finalists wrote."""
     found = []
     for plan in plans:
+        if plan.phase != "refit":
+            continue
         for trial in plan.study.get_trials(states=[TrialState.COMPLETE], deepcopy=False):
             with np.load(plan.trial_folder(trial.number) / "scores.npz", allow_pickle=False) as saved:
                 metrics = {key.removeprefix("metric/"): saved[key] for key in saved.files if key.startswith("metric/")}
@@ -164,7 +216,7 @@ def importance(plans: Sequence[Plan]) -> dict[str, Any]:
     return {plan.method: fanova(plan.study) for plan in plans if plan.phase == "search"}
 
 
-def reference_row(name: str, figures: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]]) -> Table:
+def reference_row(name: str, figures: Mapping[str, Sequence[Mapping[str, float]]]) -> Table:
     """Chance or ceiling: exact, without an interval."""
     val, test = figures[name]
     bare = {"class_low": None, "class_high": None, "seed_low": None, "seed_high": None, "num_seeds": 0}

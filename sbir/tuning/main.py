@@ -7,21 +7,24 @@ from datetime import datetime
 from pathlib import Path
 
 from sbir.tuning import quiet  # isort: skip  (before Ray is imported)
-from sbir.tuning.options import Options, parse
+from sbir.tuning.collect import choose, sweeps_in
+from sbir.tuning.options import TRIALS, Options, parse
 from sbir.tuning.runner import Runner
 from sbir.tuning.sweep import Sweep
 from sbir.tuning.tune import InterruptedSweepError
 
 
-def main(*sweeps: Sweep, doc: str | None = None, argv: Sequence[str] | None = None) -> None:
-    """Run the sweep that the command line asks for, and end the process.
+def main(*sweeps: Sweep, doc: str | None = None, argv: Sequence[str] | None = None, trials: int = TRIALS) -> None:
+    """Run the sweep that the command line asks for, and end the process; `trials` is the default of `--trials`.
 
     Exit status: 0 when the sweep did its job, 1 when no trial finished, 2 on bad input (one line on standard error),
     130 when a signal stopped it (the same command goes on).
     """
     script = Path(sys.argv[0]).stem if argv is None else sweeps[0].name
     try:
-        sys.exit(run(sweeps, parse(script, doc, argv)))
+        options = parse(script, doc, argv, trials=trials)
+        added = [sweep for path in options.also for sweep in sweeps_in(path)]
+        sys.exit(run(choose([*sweeps, *added], options.methods), options))
     except (ValueError, OSError) as error:
         print(f"{script}: error: {error}", file=sys.stderr)
         sys.exit(2)

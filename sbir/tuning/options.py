@@ -11,6 +11,8 @@ import torch
 
 from sbir.tuning.space import parse_set
 
+TRIALS = 12  # full-length equivalents a method
+
 
 @dataclass(frozen=True)
 class Options:
@@ -19,8 +21,11 @@ class Options:
     script: str
     data: Path | None
     stage: str
+    methods: str | None
+    also: list[Path]
     trials: int
     final_seeds: int
+    splits: int
     seed: int
     name: str | None
     runs: Path
@@ -34,18 +39,25 @@ class Options:
     smoke: bool
 
 
-def parse(script: str, doc: str | None, argv: Sequence[str] | None = None) -> Options:
+def parse(script: str, doc: str | None, argv: Sequence[str] | None = None, *, trials: int = TRIALS) -> Options:
     """Read the flags; argparse itself ends the process with status 2 on a bad one."""
     parser = argparse.ArgumentParser(prog=script, description=doc, allow_abbrev=False)
     add = parser.add_argument
     add("--data", type=Path, metavar="STORE", help="feature store; the embedded synthetic data when left out")
     add("--stage", choices=("search", "published", "ablate"), default="search", help="search; source's rows; ablation")
-    add("--trials", type=int, help="trials a method (default 12; 2 with --smoke)")
+    add("--methods", metavar="NAMES", help="which of the script's methods, by name, with commas (default all)")
+    add("--also", type=Path, action="append", default=[], metavar="SCRIPT", help="add the sweeps of another script")
+    add(
+        "--trials",
+        type=int,
+        help=f"full-length trials a method; what pruning saves goes to more (default {trials}; 2 with --smoke)",
+    )
     add(
         "--final-seeds",
         type=int,
         help="refits of the winner on train + val (default 5; 1 with --smoke)",
     )
+    add("--splits", type=int, default=0, metavar="R", help="refit the winners on R further class-disjoint splits too")
     add("--seed", type=int, default=0)
     add("--name", help="name of the run: resumes an interrupted one (default: script and time)")
     add("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of all runs (default runs)")
@@ -57,10 +69,10 @@ def parse(script: str, doc: str | None, argv: Sequence[str] | None = None) -> Op
     add("--wandb", choices=("offline", "online", "off"), help="default offline; $WANDB_MODE counts")
     add("--extend", action="store_true", help="go on with a finished run (--name) up to --trials")
     add("--smoke", action="store_true", help="two tiny trials: does everything work?")
-    return _options(script, parser.parse_args(argv))
+    return _options(script, parser.parse_args(argv), trials)
 
 
-def _options(script: str, given: argparse.Namespace) -> Options:
+def _options(script: str, given: argparse.Namespace, trials: int) -> Options:
     if given.address.startswith("ray://"):
         raise ValueError(
             f"--address must be a cluster address or `auto`, got {given.address}: through ray:// the "
@@ -70,8 +82,10 @@ def _options(script: str, given: argparse.Namespace) -> Options:
         value = getattr(given, flag)
         if value is not None and value <= 0:
             raise ValueError(f"--{flag.replace('_', '-')} must be above 0, got {value}")
-    if given.final_seeds is not None and given.final_seeds < 0:
-        raise ValueError(f"--final-seeds must be 0 or more, got {given.final_seeds}")
+    for flag in ("final_seeds", "splits"):
+        value = getattr(given, flag)
+        if value is not None and value < 0:
+            raise ValueError(f"--{flag.replace('_', '-')} must be 0 or more, got {value}")
     if given.extend and not given.name:
         raise ValueError("--extend needs --name, the run to go on with")
     wanted: dict[str, list[Any]] = {}
@@ -83,8 +97,11 @@ def _options(script: str, given: argparse.Namespace) -> Options:
         script=script,
         data=given.data,
         stage=given.stage,
-        trials=given.trials or (2 if given.smoke else 12),
+        methods=given.methods,
+        also=given.also,
+        trials=given.trials or (2 if given.smoke else trials),
         final_seeds=given.final_seeds if given.final_seeds is not None else (1 if given.smoke else 5),
+        splits=given.splits,
         seed=given.seed,
         name=given.name,
         runs=given.runs,

@@ -1,4 +1,4 @@
-"""The plans of a run: declared rows and search first, then the winner's refits."""
+"""The plans of a run: declared rows and search first, then refits of the winners, other splits, the source's rows."""
 
 import json
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sbir.data.protocol import Partition
 from sbir.tracking.rows import read_rows
+from sbir.training.settings import group
 from sbir.tuning.options import Options
 from sbir.tuning.plan import Plan
 from sbir.tuning.space import Declared, Resolved
@@ -37,10 +38,22 @@ class Phases:
         """One plan a method: its declared rows, then Optuna's suggestions up to the budget."""
         return [self._search(resolved) for resolved in self._resolved]
 
-    def refit(self) -> list[Plan]:
-        """One plan a method that has a winner: its settings again on train + val, once a seed."""
-        plans = [self._refit(resolved) for resolved in self._resolved] if self._options.final_seeds else []
-        return [plan for plan in plans if plan is not None]
+    def finals(self) -> list[Plan]:
+        """Once the search is over: the winners again on train + val, on the run's split and on `--splits` others, and
+        with `--stage published` every declared row under the source's protocol too."""
+        if not self._options.final_seeds:
+            return []
+        made: list[Plan] = []
+        for resolved in self._resolved:
+            winner = self.winner(resolved)
+            if winner is None:
+                continue
+            made.append(self._refit(resolved, winner))
+            if self._options.splits:
+                made.append(self._other_splits(resolved, winner))
+            if self._options.stage == "published":
+                made.append(self._source(resolved))
+        return made
 
     def winner(self, resolved: Resolved) -> FrozenTrial | None:
         """The trial with the best validation value among those that ran to their end."""
@@ -66,27 +79,57 @@ class Phases:
             total = len(rows)
         return self._plan(resolved, study, total, "search", by_steps=stage == "search")
 
-    def _refit(self, resolved: Resolved) -> Plan | None:
-        winner = self.winner(resolved)
-        if winner is None:
-            return None
-        name = resolved.sweep.name
-        chosen = best_row(read_rows(self._folder / "trials" / f"{name}-{winner.number}"))
-        study = self._study(f"{name} refit of {winner.number}")
-        settings = self.settings(resolved, winner)
-        attributes = {
+    def _refit(self, resolved: Resolved, winner: FrozenTrial) -> Plan:
+        attributes = self._fixed(resolved, winner)
+        wanted = [attributes | {"replicate": seed, "label": f"seed {seed}"} for seed in self._seeds]
+        return self._declared(resolved, f"{resolved.sweep.name}-{winner.number}", wanted, "refit")
+
+    def _other_splits(self, resolved: Resolved, winner: FrozenTrial) -> Plan:
+        attributes = self._fixed(resolved, winner)
+        wanted = [
+            attributes | {"replicate": seed, "split": spec, "label": f"{spec} seed {seed}"}
+            for spec in other_splits(self._options.splits)
+            for seed in self._seeds
+        ]
+        return self._declared(resolved, f"{resolved.sweep.name}-{winner.number}", wanted, "splits")
+
+    def _source(self, resolved: Resolved) -> Plan:
+        """Every declared row that ran to its end, once a seed; honest steps are rounded to an evaluation."""
+        wanted = []
+        for trial in self._study(resolved.sweep.name).get_trials(states=[TrialState.COMPLETE], deepcopy=False):
+            given, fixed = trial.user_attrs, self._fixed(resolved, trial)
+            every = group(fixed["settings"]).train.eval_every
+            fixed["steps"] = max(every, round(fixed["steps"] / every) * every) if fixed["steps"] else 0
+            fixed["variants"] = {name: dict(settings) for name, settings in resolved.sweep.variants.items()}
+            wanted += [
+                fixed | {"replicate": seed + 100 * given["replicate"], "label": f"{given['label']}, seed {seed}"}
+                for seed in self._seeds
+            ]
+        return self._declared(resolved, resolved.sweep.name, wanted, "source")
+
+    @property
+    def _seeds(self) -> range:
+        return range(1, self._options.final_seeds + 1)
+
+    def _fixed(self, resolved: Resolved, trial: FrozenTrial) -> dict[str, Any]:
+        """A trial's settings, and the steps and the lambda that validation chose, scaled to train + val."""
+        chosen = best_row(read_rows(self._folder / "trials" / f"{resolved.sweep.name}-{trial.number}"))
+        return {
             "exact": True,
-            "settings": settings,
+            "settings": self.settings(resolved, trial),
             "steps": max(1, round(chosen["step"] * self._growth)) if chosen["step"] else 0,
             "fusion": chosen["lambda"],
         }
-        known = {trial.user_attrs["replicate"] for trial in study.get_trials(deepcopy=False)}
-        for seed in range(1, self._options.final_seeds + 1):
-            if seed not in known:
-                study.enqueue_trial({}, user_attrs=attributes | {"replicate": seed, "label": f"seed {seed}"})
-        return self._plan(resolved, study, self._options.final_seeds, "refit")
 
-    def _plan(self, resolved: Resolved, study: optuna.Study, total: int, phase: str, *, by_steps: bool = False) -> Plan:
+    def _declared(self, resolved: Resolved, stem: str, wanted: list[dict[str, Any]], phase: str) -> Plan:
+        study = self._study(f"{stem} {phase}")
+        known = {trial.user_attrs["label"] for trial in study.get_trials(deepcopy=False)}
+        for attributes in wanted:
+            if attributes["label"] not in known:
+                study.enqueue_trial({}, user_attrs=attributes)
+        return self._plan(resolved, study, len(wanted), phase, stem=stem)
+
+    def _plan(self, resolved: Resolved, study: optuna.Study, total: int, phase: str, **more: Any) -> Plan:
         return Plan(
             resolved.sweep.name,
             study,
@@ -95,8 +138,8 @@ class Phases:
             seed=self._options.seed,
             folder=self._folder.resolve(),
             propose=resolved.propose,
-            by_steps=by_steps,
             fusion=self._fusion,
+            **more,
         )
 
     def _study(self, name: str) -> optuna.Study:
@@ -108,6 +151,11 @@ class Phases:
             pruner=optuna.pruners.NopPruner(),
             sampler=optuna.samplers.RandomSampler(seed=0),
         )
+
+
+def other_splits(count: int) -> list[str]:
+    """The seeded class-disjoint splits of `--splits`."""
+    return [f"zero_shot:{seed}" for seed in range(1, count + 1)]
 
 
 def best_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

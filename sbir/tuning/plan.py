@@ -16,6 +16,7 @@ from sbir.training.settings import group
 from sbir.tuning.draw import Suggests
 from sbir.tuning.record import Record
 
+FOLDERS = {"search": "trials", "refit": "finalists", "splits": "splits", "source": "source"}
 DEATHS = 2  # times that a trial may take its worker down without progress before it counts as failed
 
 
@@ -40,10 +41,12 @@ class Plan:
         propose: Callable[[Suggests, dict[str, Any]], dict[str, Any]],
         by_steps: bool = False,
         fusion: str | None = None,
+        stem: str = "",
     ) -> None:
         self.method, self.study, self.total, self.phase = method, study, total, phase
         self._seed, self._folder, self._propose = seed, folder, propose
         self._by_steps, self._fusion = by_steps, fusion
+        self._stem = stem or method  # of its trials' folders
         trials = study.get_trials(deepcopy=False)
         self._again = [trial for trial in trials if trial.state == TrialState.RUNNING]
         self.live: set[int] = set()
@@ -130,8 +133,7 @@ class Plan:
 
     def trial_folder(self, number: int) -> Path:
         """Where a trial keeps its rows and its checkpoint."""
-        parent = "trials" if self.phase == "search" else "finalists"
-        return self._folder / parent / f"{self.method}-{number}"
+        return self._folder / FOLDERS[self.phase] / f"{self._stem}-{number}"
 
     def _fail(self, trial: optuna.Trial, reason: str) -> TrialState:
         trial.set_user_attr("reason", reason)  # a trial that has ended refuses attributes
@@ -174,10 +176,12 @@ class Plan:
         return Job(
             method=self.method,
             number=trial.number,
-            phase=self.phase,
+            phase="refit" if self.phase == "splits" else self.phase,
             settings=settings,
             seed=mix(self._seed, zlib.crc32(text.encode()), given.get("replicate", 0)),
             folder=str(self.trial_folder(trial.number)),
             steps=given.get("steps"),
             fusion=given.get("fusion", self._fusion),
+            split=given.get("split"),
+            variants=given.get("variants", {}),
         )

@@ -68,6 +68,10 @@ class Resolved:
             and row.label not in self.unserved
         ]
 
+    def row_keys(self) -> set[str]:
+        """Settings that declared rows name."""
+        return {key for row in self.rows for key in row.settings}
+
     @property
     def unserved(self) -> list[str]:
         """Labels of the rows that need wider features than the store has."""

@@ -31,6 +31,7 @@ class Sweep:
     conditional axes.
     `published` are the source's rows, label -> settings: run exactly by `--stage published`, and those named in `first`
     before Optuna's own suggestions in a search. `best` pins settings that a search found, for `--stage ablate`.
+    `variants` are settings of retrieval alone, scored on the same weights beside each published row.
     `fixed` settings hold for every trial: two sweeps over one class with different `fixed` and `key` are two methods.
     """
 
@@ -42,6 +43,7 @@ class Sweep:
     published: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     first: Sequence[str] = ()
     best: Mapping[str, Any] = field(default_factory=dict)
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     demo: Demo = field(default_factory=Demo)
 
     @property

@@ -99,12 +99,12 @@ class Watch(Callback):
         rows = plan.rows(number)
         last = rows[-1] if rows else {}
         select = self._metric.removeprefix("val/")
-        is_refit = plan.phase == "refit"
+        is_search = plan.phase == "search"
         return TrialLine(
-            name=f"{plan.method}-{number}" if not is_refit else f"{plan.method} {trial.user_attrs.get('label', '')}",
+            name=f"{plan.method}-{number}" if is_search else f"{plan.method} {trial.user_attrs.get('label', '')}",
             settings=trial_name(plan.settings(number), self._axes[plan.method]),
             state=state.name,
-            value=None if is_refit else last.get(f"best/{select}"),
+            value=last.get(f"best/{select}") if is_search else None,
             step=int(last.get("step", 0)),
             steps=int(trial.user_attrs.get("steps") or plan.settings(number).get("train/steps", 0)),
             fusion=last.get("lambda"),

@@ -27,7 +27,7 @@ def write_run(folder: Path, *, num_trials: int = 24, store: Path | None = None, 
     refits = [{**best, "number": n, "kind": "refit", "seed": n + 1, "label": f"seed {n + 1}"} for n in range(3)]
     pd.DataFrame([*trials, *refits]).to_parquet(folder / "trials.parquet")
     _write_queries(folder, rng)
-    _write_top(folder / "finalists/cross_modal-0", rng)
+    _write_top(folder / "finalists/cross_modal-13-0", rng)
     _write_json(folder / "manifest.json", _manifest(folder, store))
     _write_json(folder / "summary.json", _summary(best, trials, flags))
     return folder

@@ -89,7 +89,7 @@ def test_text_of_the_run_is_never_markup(make_run: MakeRun) -> None:
     trials = pd.read_parquet(folder / "trials.parquet")
     trials["reason"], trials["method/decode"] = evil, evil + trials["method/decode"]
     trials.rename(columns={"method/dropout": f"method/{evil}"}).to_parquet(folder / "trials.parquet")
-    top = folder / "finalists/cross_modal-0/top.parquet"
+    top = folder / "finalists/cross_modal-13-0/top.parquet"
     pd.read_parquet(top).assign(gallery=evil).to_parquet(top)
     page = write_report(folder).read_text(encoding="utf-8")
     assert Loads(page).tags.get("img", 0) == 0

@@ -1,0 +1,216 @@
+"""What a sweep is to do, checked before Ray starts: its methods' spaces, its data, and what its figures will mean."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sbir.data.cache import embedded_store
+from sbir.data.feed import Columns, has_pairs, make_feed
+from sbir.data.loader import Shared
+from sbir.data.protocol import Part, Partition, Protocol, make_protocol, other_split, partition
+from sbir.data.smoke import write_smoke_store
+from sbir.data.splits import assign
+from sbir.data.transform import TransformSettings
+from sbir.metrics.distances import FUSIONS
+from sbir.training.settings import RUN_KEYS, group
+from sbir.tuning.options import Options
+from sbir.tuning.phases import other_splits
+from sbir.tuning.space import Resolved, wanted_by
+from sbir.tuning.sweep import Sweep
+
+THREADS = 1  # a trial; one trial a core is faster than one trial on all cores
+SMOKE = {"train/steps": 20, "train/eval_every": 10, "train/batch_size": 16, "train/warmup": 5}
+
+
+class Setup:
+    """A checked request. Everything that can be wrong with it is a `ValueError` here, and nothing is written yet."""
+
+    def __init__(self, sweeps: Sequence[Sweep], options: Options) -> None:
+        self.options = options
+        self._run_settings = {key: _single(key, options.wanted[key]) for key in RUN_KEYS if key in options.wanted}
+        self.resolved = self._resolve(sweeps, None)  # a typo is found before data are made
+        self._check_names()
+        self._open_store()
+        width = self.items.payload["feature"].shape[0] if "feature" in self.items.payload else None
+        self.resolved = self._resolve(sweeps, width)
+        self.by_name = {one.sweep.name: one for one in self.resolved}
+        self._make_protocol()
+        self._check_settings()
+
+    @property
+    def fusion(self) -> str | None:
+        """How two views are combined in every trial, where the user fixed it."""
+        fusion = self._run_settings.get("eval/lambda")
+        return None if fusion is None else str(float(fusion)) if isinstance(fusion, int) else str(fusion)
+
+    @property
+    def feature_dim(self) -> int | None:
+        """Entries of the feature that every trial sees, where all see the same; baselines see them too."""
+        dim: int | None = self._shared_data().get("data/feature_dim")
+        return dim
+
+    @property
+    def flags(self) -> list[str]:
+        """Marks that every result bears."""
+        marks = {"synthetic": self.protocol.synthetic, "demo scale": self.options.scale == "demo"}
+        return [flag for flag, marked in marks.items() if marked]
+
+    def rows(self, part: Part) -> Partition:
+        """Store rows of one part of the run's split."""
+        return partition(self.items, self.split, self.protocol, part)
+
+    def given(self, name: str, settings: dict[str, Any]) -> str:
+        """What a method was told in training."""
+        method, grouped = self.by_name[name].sweep.method, group(settings)
+        feed = make_feed(
+            Columns(self.items), self.rows("val"), method.query_columns, method.gallery_columns, TransformSettings()
+        )
+        spec = feed.spec_of(grouped.data)
+        with torch.device("meta"):
+            return method(spec, **grouped.method).given
+
+    def request(self) -> dict[str, Any]:
+        """What must be the same for a run to be resumed."""
+        options = self.options
+        return {
+            "script": options.script,
+            "methods": [one.sweep.name for one in self.resolved],
+            "declaration": hashlib.sha256("".join(one.signature() for one in self.resolved).encode()).hexdigest()[:12],
+            "stage": options.stage,
+            "trials": options.trials,
+            "final_seeds": options.final_seeds,
+            "splits": options.splits,
+            "seed": options.seed,
+            "scale": options.scale,
+            "set": {key: list(values) for key, values in options.wanted.items()},
+            "data": self.manifest["content_hash"],
+            "smoke": options.smoke,
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """For the run's manifest."""
+        options = self.options
+        return {
+            "request": self.request(),
+            "script": options.script,
+            "methods": [one.sweep.name for one in self.resolved],
+            "labels": {one.sweep.name: one.sweep.label for one in self.resolved},
+            "stage": options.stage,
+            "seed": options.seed,
+            "scale": options.scale,
+            "trials": options.trials,
+            "final_seeds": options.final_seeds,
+            "splits": options.splits,
+            "threads": THREADS,
+            "workers": options.workers,
+            "settings": {key: list(values) for key, values in options.wanted.items()},
+            "constants": {one.sweep.name: one.constants for one in self.resolved},
+            "axes": {one.sweep.name: list(one.axes) for one in self.resolved},
+            "domains": {one.sweep.name: one.axes for one in self.resolved},
+            "metric": self.protocol.metric,
+            "data": self._about_data(),
+            "protocol": self.protocol.as_dict(),
+            "given": self.manifest["given"],
+            "backbone": self.manifest["backbone"],
+        }
+
+    def _resolve(self, sweeps: Sequence[Sweep], width: int | None) -> list[Resolved]:
+        smoke = {key: [value] for key, value in SMOKE.items()} if self.options.smoke else {}
+        wanted = smoke | {key: values for key, values in self.options.wanted.items() if key not in RUN_KEYS}
+        both = zip(sweeps, wanted_by(sweeps, wanted), strict=True)
+        return [Resolved(sweep, scale=self.options.scale, wanted=own, width=width) for sweep, own in both]
+
+    def _check_names(self) -> None:
+        for kind in ("name", "label"):
+            names = [getattr(one.sweep, kind) for one in self.resolved]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"methods of one run need different names, got {twice[0]!r} twice; give one a key")
+
+    def _open_store(self) -> None:
+        options = self.options
+        if options.data is not None:
+            self.store = options.data
+        elif options.smoke:
+            self.store = options.runs / "smoke-store"
+            if not self.store.exists():
+                write_smoke_store(self.store)
+        else:
+            self.store = embedded_store()
+        shared = Shared.mapped(self.store)
+        self.manifest, self.items = shared.manifest, shared.items()
+
+    def _make_protocol(self) -> None:
+        spec = str(self._run_settings.get("data/split", "stored"))
+        self.split = assign(self.items, spec)
+        self.protocol: Protocol = make_protocol(
+            self.items,
+            self.split,
+            split_spec=spec,
+            content_hash=self.manifest["content_hash"],
+            synthetic=bool(self.manifest["synthetic"]),
+            name=self._run_settings.get("eval/protocol"),
+            k=self._run_settings.get("eval/k"),
+            select=self._run_settings.get("eval/metric", "precision"),
+            centre=bool(self._run_settings.get("eval/centre", False)),
+            features=self._features(),
+        )
+
+    def _shared_data(self) -> dict[str, Any]:
+        """Transforms of the features that hold for every trial of every method."""
+        first, *others = [
+            {key: value for key, value in one.constants.items() if key.startswith("data/")} for one in self.resolved
+        ]
+        return {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
+
+    def _features(self) -> str:
+        shared = self._shared_data()
+        keys = {key for one in self.resolved for key in (*one.axes, *one.constants, *one.row_keys())}
+        own = sorted(key for key in keys - shared.keys() if key.startswith("data/"))
+        words = [f"{key.removeprefix('data/')}={value}" for key, value in shared.items()]
+        return ", ".join(words + [f"{key} as each row's settings say" for key in own]) or "as stored"
+
+    def _check_settings(self) -> None:
+        if self.fusion is not None and self.fusion not in FUSIONS:
+            raise ValueError(f"eval/lambda must be one of {', '.join(FUSIONS)}, got {self.fusion}")
+        if self.options.splits and self.protocol.name != "zero_shot":
+            raise ValueError(f"--splits is about class-disjoint splits, the protocol is {self.protocol.name}; drop it")
+        for spec in other_splits(self.options.splits):
+            other_split(self.items, spec, self.protocol)
+        rows = self.rows("val")
+        for one in self.resolved:
+            columns = one.sweep.method.query_columns, one.sweep.method.gallery_columns
+            feed = make_feed(Columns(self.items), rows, *columns, TransformSettings())
+            one.check_values(feed.spec_of)
+            if one.unserved:
+                listed = ", ".join(one.unserved)
+                print(f"{one.sweep.label}: not run, since they need wider features than the store's: {listed}")
+
+    def _about_data(self) -> dict[str, Any]:
+        parts: dict[Part, Partition] = {"val": self.rows("val"), "test": self.rows("test")}
+        num = {"train_query": len(parts["val"].train_query), "train_gallery": len(parts["val"].train_gallery)}
+        for part, rows in parts.items():
+            num |= {f"{part}_query": len(rows.query), f"{part}_gallery": len(rows.gallery)}
+        return {
+            "store": str(Path(self.store).resolve()),
+            "dataset": self.manifest["dataset"],
+            "synthetic": self.protocol.synthetic,
+            "content_hash": self.manifest["content_hash"],
+            "split": self.protocol.split,
+            "split_hash": self.split.hash,
+            "paired": has_pairs(self.items, parts["val"]),
+            "num": num,
+            "classes": {part: self._num_classes(part) for part in ("train", "val", "test")},
+        }
+
+    def _num_classes(self, part: str) -> int:
+        return len(set(self.items.class_id[self.split.rows == part]))
+
+
+def _single(key: str, values: list[Any]) -> Any:
+    if len(values) != 1:
+        raise ValueError(f"{key} holds for the whole run and so takes one value, got {values}")
+    return values[0]

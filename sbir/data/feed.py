@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sbir.data.items import Items
 from sbir.data.protocol import Partition
-from sbir.data.sampler import IndexBatch, Sampler
+from sbir.data.sampler import IndexBatch, Sampler, first_of
 from sbir.data.transform import Transform, TransformSettings, check_width, fit_transform, output_width
 from sbir.types import Batch, DataSpec, Role, Rows, TrainRows
 
@@ -166,10 +166,7 @@ def _fit(settings: TransformSettings, columns: Columns, rows: Indices) -> Transf
 
 def own_photos(items: Items, query: Indices, gallery: Indices) -> Indices:
     """For each query row the position in `gallery` of its own photo (the first), -1 where there is none."""
-    wanted, offered = items.instance_id[query], items.instance_id[gallery]
-    order = np.argsort(offered, kind="stable")
-    found = order[np.minimum(np.searchsorted(offered[order], wanted), len(order) - 1)]
-    return np.where((wanted >= 0) & (offered[found] == wanted), found, -1)
+    return first_of(items.instance_id[query], items.instance_id[gallery])
 
 
 def has_pairs(items: Items, partition: Partition) -> bool:

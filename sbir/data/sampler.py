@@ -104,9 +104,7 @@ class _ClassIndex:
 
     def own(self, instances: Indices) -> Indices:
         """Position in `rows` of the first photo of each instance, -1 where there is none."""
-        order = np.argsort(self._instances, kind="stable")
-        found = order[np.minimum(np.searchsorted(self._instances[order], instances), len(order) - 1)]
-        return np.where((instances >= 0) & (self._instances[found] == instances), found, -1)
+        return first_of(instances, self._instances)
 
     def draw(self, classes: Indices, uniform: NDArray[np.float64]) -> Indices:
         return self.rows[self.starts[classes] + (uniform * self.sizes[classes]).astype(np.int64)]
@@ -116,6 +114,17 @@ class _ClassIndex:
         offset = (uniform * (self.sizes[classes] - has_own)).astype(np.int64)
         positions = self.starts[classes] + offset
         return np.asarray(self.rows[positions + (has_own & (positions >= own))])
+
+
+def first_of(instances: Indices, offered: Indices) -> Indices:
+    """For each instance its first position in `offered`, -1 where there is none and for unknown instances (below 0).
+
+    >>> first_of(np.array([7, 5, -1]), np.array([3, 5, 5, -1]))
+    array([-1,  1, -1])
+    """
+    order = np.argsort(offered, kind="stable")
+    found = order[np.minimum(np.searchsorted(offered[order], instances), len(order) - 1)]
+    return np.where((instances >= 0) & (offered[found] == instances), found, -1)
 
 
 def _another(classes: Indices, num_classes: int, rng: np.random.Generator) -> Indices:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from sbir.report.budgets import best_so_far, budgets
 from sbir.report.figures import Figure, importance_bars, lambda_curve, learning_curves
 from sbir.report.grid import Thumbnail, retrieval_grid, thumbnails
 from sbir.report.load import Run, load_run
@@ -144,6 +145,8 @@ def _tables(run: Run) -> dict[str, Any]:
     axes = list(dict.fromkeys(name for names in run.axes.values() for name in names))
     shown = trials.head(MAX_TRIALS)
     return {
+        "budgets": budgets(run) if len(run.manifest["methods"]) > 1 else ([], ""),
+        "splits": _split_lines(run),
         "lines": lines,
         "spans": {line.row: _span(line, lines) for line in lines},
         "further": [metric_label(metric) for metric in further_metrics(run)],
@@ -154,6 +157,18 @@ def _tables(run: Run) -> dict[str, Any]:
         "num_trials": len(trials),
         "interval": interval,
     }
+
+
+def _split_lines(run: Run) -> tuple[list[str], list[tuple[str, list[str], str, str]]]:
+    """Figures over further class splits: the splits, and per row its figures, their mean and its interval."""
+    rows = run.summary.get("splits") or []
+    names = sorted(rows[0]["by_split"]) if rows else []
+    lines = [
+        (row["row"], [percent(row["by_split"].get(name)) for name in names], percent(row["mean"]),
+         interval(row["low"], row["high"]))
+        for row in rows
+    ]  # fmt: skip
+    return names, lines
 
 
 def _span(line: Line, lines: list[Line]) -> dict[str, float]:
@@ -193,6 +208,10 @@ def _plots(run: Run) -> list[Plot]:
         ),
         ("lambda", "Lambda, how the two views are combined", "Of the best trial's kept checkpoint.", lambda_curve(run)),
     ]
+    words = {"spent": "equal trials", "seconds": "equal time"}
+    for key, figure in best_so_far(run).items():
+        note = "Best validation value so far. One sample of a search: another seed would draw another curve."
+        plots.append((f"best-{key}", f"Best so far, at {words[key]}", note, figure))
     for method in run.manifest["methods"]:
         note = (
             "One line a trial: darker is better, orange is the best, dotted grey was stopped early. Hover for settings."

@@ -126,7 +126,7 @@ class CrossModal(Method):
         if self.variational:
             appearance = self.photo_appearance(photo)
             mean, logvar = self.mean(appearance), self.logvar(appearance)
-            given = torch.cat([mean + (0.5 * logvar).exp() * torch.randn_like(mean), given], 1)  # B, latent + given
+            given = torch.cat([layers.sample(mean, logvar, torch.randn_like(mean)), given], 1)  # B, latent + given
             terms["kl"] = kl_to_standard_normal(mean, logvar)
             terms["orthogonality"] = cosine_overlap(structure["positive"], appearance)
             self._last = {"kl_nats": terms["kl"].detach(), "active_units": num_active_units(mean.detach())}
@@ -163,6 +163,4 @@ class CrossModal(Method):
         if not self.variational:
             photo: Tensor = self.photo_decoder(given)
             return photo
-        zero = torch.zeros(1, self.latent).to(given)
-        noise = layers.seeded_noise(self.num_samples, self.latent, given) if self.num_samples else zero
-        return layers.mean_decoded(self.photo_decoder, noise, given)
+        return layers.mean_decoded(self.photo_decoder, layers.seeded_noise(self.num_samples, self.latent, given), given)

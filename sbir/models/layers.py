@@ -12,16 +12,24 @@ NormOrder = Literal["post", "pre"]
 VALUES_AT_ONCE = 2**22  # of one activation while samples are decoded: 16 MB, which bounds memory and fits caches
 
 
-def encoder(sizes: list[int], *, dropout: float, norm_order: NormOrder) -> nn.Sequential:
+def encoder(
+    sizes: list[int],
+    *,
+    dropout: float,
+    norm_order: NormOrder = "post",
+    norm_eps: float = 1e-5,
+    norm_momentum: float = 0.1,
+) -> nn.Sequential:
     """Linear blocks with ReLU and batch norm, dropout between blocks: sizes [D, hidden, ..., H], (B, D) -> (B, H).
 
     "post" normalises after the ReLU (the source's rows up to 27 October 2019), "pre" before it (later rows).
+    `norm_momentum` is torch's: the weight of the newest batch in the running statistics.
     """
     layers: list[nn.Module] = []
     for index, (width, out) in enumerate(pairwise(sizes)):
         if index:
             layers.append(nn.Dropout(dropout))
-        relu_and_norm = [nn.ReLU(), nn.BatchNorm1d(out)]
+        relu_and_norm = [nn.ReLU(), nn.BatchNorm1d(out, eps=norm_eps, momentum=norm_momentum)]
         layers += [nn.Linear(width, out), *(relu_and_norm if norm_order == "post" else reversed(relu_and_norm))]
     return nn.Sequential(*layers)
 
@@ -49,8 +57,15 @@ def mean_decoded(photo_decoder: nn.Sequential, latents: Tensor, given: Tensor) -
     return torch.cat([rest(some[:, None] + of_latents).mean(1) for some in torch.split(of_given, rows)])
 
 
+def sample(mean: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
+    """Draws of N(mean, exp(logvar)) from standard normal noise, (B, H) each (or one noise (1, H) for the batch)."""
+    return mean + (0.5 * logvar).exp() * noise
+
+
 def seeded_noise(num_samples: int, latent: int, like: Tensor) -> Tensor:
     """(num_samples, latent) draws of N(0, I), the same in every process and on every device: a score that depends on
-    nothing but the model."""
+    nothing but the model. No samples are one row of zeros, the mean of N(0, I) itself."""
+    if not num_samples:
+        return torch.zeros(1, latent).to(like)
     generator = torch.Generator().manual_seed(0)
     return torch.randn(num_samples, latent, generator=generator).to(like)

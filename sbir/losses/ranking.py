@@ -37,3 +37,24 @@ def contrastive(positive: Tensor, negative: Tensor, margin: float) -> Tensor:
     6.5
     """
     return (positive.square() + (margin - negative).relu().square()).mean() / 2
+
+
+def energy(positive: Tensor, negative: Tensor, bound: float) -> Tensor:
+    """The pairwise (Siamese) loss with an exponential fall, (B,), (B,) -> scalar, halved as `contrastive` is.
+
+    mean of d_p^2 / Q + Q exp(-2.77 d_n / Q): half of (2 / Q) d_p^2 and of 2 Q exp(-2.77 d_n / Q), with Q the `bound`
+    (Chopra et al. 2005, as the SJTU ZS-SBIR code of 2019 writes it).
+
+    >>> energy(torch.tensor([2.]), torch.tensor([1e9]), 10.).item(), energy(torch.zeros(1), torch.zeros(1), 10.).item()
+    (0.4000000059604645, 10.0)
+    """
+    return (positive.square() / bound + bound * (-2.77 * negative / bound).exp()).mean()
+
+
+def triplet(positive: Tensor, negative: Tensor, margin: float) -> Tensor:
+    """Positive nearer than negative by a margin, distances (B,), (B,) -> scalar: mean of max(0, margin + d_p - d_n).
+
+    >>> triplet(torch.tensor([2., 2.]), torch.tensor([7., 2.5]), 1.).item()
+    0.25
+    """
+    return (margin + positive - negative).relu().mean()

@@ -1,9 +1,11 @@
 """Losses on distances against the formula, written as a loop over the batch."""
 
+import math
+
 import pytest
 import torch
 
-from sbir.losses.ranking import contrastive, double_margin, euclidean
+from sbir.losses.ranking import contrastive, double_margin, energy, euclidean, triplet
 
 
 def distances(seed: int) -> list[torch.Tensor]:
@@ -43,3 +45,24 @@ def test_contrastive_is_half_of_both_squares() -> None:
     total = sum(0.5 * p**2 + 0.5 * max(0.0, 10.0 - n) ** 2 for p, n in zip(own.tolist(), other.tolist(), strict=True))
     assert contrastive(own, other, 10.0).item() == pytest.approx(total / 16)
     assert contrastive(torch.zeros(1), torch.tensor([10.0]), 10.0).item() == 0.0
+
+
+@pytest.mark.parametrize("bound", [1.0, 10.0, 500.0])
+def test_energy_is_half_of_both_parts_of_the_formula(bound: float) -> None:
+    own, other, _ = distances(2)
+    total = 0.0
+    for p, n in zip(own.tolist(), other.tolist(), strict=True):
+        total += 0.5 * (2 / bound) * p**2 + 0.5 * 2 * bound * math.exp(-2.77 / bound * n)
+    assert energy(own, other, bound).item() == pytest.approx(total / 16)
+
+
+def test_energy_worked_by_hand() -> None:
+    """d_p = 4, Q = 2: 16 / 2 = 8; d_n = 2 gives 2 e^-2.77 = 0.1253."""
+    assert energy(torch.tensor([4.0]), torch.tensor([2.0]), 2.0).item() == pytest.approx(8.1253, abs=1e-4)
+
+
+def test_triplet_is_the_hinge_on_the_difference() -> None:
+    own, other, _ = distances(3)
+    total = sum(max(0.0, 5.0 + p - n) for p, n in zip(own.tolist(), other.tolist(), strict=True))
+    assert triplet(own, other, 5.0).item() == pytest.approx(total / 16)
+    assert triplet(torch.zeros(1), torch.tensor([5.0]), 5.0).item() == 0.0

@@ -20,7 +20,7 @@ from sbir.models.raw import Raw
 from sbir.types import Batch, DataSpec, Role, Rows, TrainRows
 
 BATCH = 48
-SMALL = {"latent": 32, "hidden": 64, "num_samples": 8}  # in place of the paper's sizes, for methods that have them
+SMALL = {"latent": 32, "hidden": 256, "num_samples": 8}  # in place of the paper's sizes, for methods that have them
 
 
 def methods() -> list[type[Method]]:
@@ -54,7 +54,7 @@ class Shape:
 
 
 PLAIN = Shape(classes=12, per_class=20, width=24, dims=4, scale=2.0, spread=0.15)
-CROWDED = Shape(classes=40, per_class=10, width=16, dims=2, scale=3.0, spread=0.04)  # more classes than a line can part
+CROWDED = Shape(classes=40, per_class=30, width=16, dims=2, scale=3.0, spread=0.04)  # more classes than a line can part
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,10 @@ class World:
                     drawn[role] = other % self.shape.classes * size + place
                 elif role == "other_instance":
                     drawn[role] = own * size + (rows + 1 + place % (size - 1)) % size
+                elif role == "positive" and method.sampling.pairing == "paired":
+                    drawn[role] = rows
                 else:
-                    drawn[role] = rows if role == "positive" else own * size + place
+                    drawn[role] = own * size + place
             gallery: dict[Role, Rows] = {
                 role: {"feature": self.gallery.rows["feature"][of]} for role, of in drawn.items()
             }

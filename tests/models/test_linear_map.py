@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sbir.models import linear_map
+from sbir.models import closed_form
 from sbir.models.linear_map import LinearMap
 from sbir.models.mean_removed import MeanRemoved
 from sbir.models.raw import Raw
@@ -102,7 +102,7 @@ def test_a_query_without_photo_and_class_is_left_out_and_others_keep_their_own()
 def test_the_block_size_changes_nothing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = rows(50, 6, 6, pairs=torch.where(torch.arange(50) % 2 == 0, torch.arange(50), -1))
     whole = fitted(data, kind=kind).weight
-    monkeypatch.setattr(linear_map, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(closed_form, "ROWS_AT_ONCE", 7)
     assert torch.allclose(fitted(data, kind=kind).weight, whole, atol=1e-6)
 
 

@@ -70,17 +70,18 @@ SWEEP = Sweep(
     title="CVAE",
     space=space,
     published=PUBLISHED,
+    variants={"z = 0": {"num_samples": 0}},
     first=("row 13: paired 5568 tanh", "row 12: unpaired 5568 tanh", "control: KL weight 1e-2"),
     demo=Demo(
         settings={
-            "hidden": 512,
+            "hidden": 256,
             "num_samples": 20,
             "train/steps": 300,
             "train/eval_every": 50,
             "train/warmup": 50,
             "train/patience": 4,
         },
-        replace={"method/latent": {1024: 256, 2048: 512}},
+        replace={"method/latent": {1024: 128, 2048: 256}},
     ),
 )
 

@@ -13,6 +13,7 @@ from sbir.models.settings import (
     PairingSetting,
     check,
     check_choice,
+    check_decodable,
     check_range,
     check_unused,
     feature_widths,
@@ -64,6 +65,7 @@ class CVAE(Method):
         num_samples: int = 200,
     ) -> None:
         super().__init__()
+        check_decodable(spec)
         check_choice("form", form, ("sjtu", "eccv18"))
         check_choice("decoder", decoder, ("variational", "deterministic"))
         check(0 <= dropout < 1, f"dropout must be 0 or more and below 1, got {dropout}")

@@ -41,6 +41,7 @@ DIRECT = Sweep(
     title="direct regression",
     space=regression_space,
     published={"raw features": {}, "centred": {"centre": True}},
+    best={"centre": False},
     first=("raw features", "centred"),
 )
 ESZSL_SWEEP = Sweep(
@@ -48,6 +49,7 @@ ESZSL_SWEEP = Sweep(
     title="ESZSL",
     space=eszsl_space,
     published={"raw features": {}, "centred": {"centre": True}},
+    best={"centre": False},
     first=("raw features", "centred"),
 )
 SAE_SWEEP = Sweep(
@@ -60,6 +62,7 @@ SAE_SWEEP = Sweep(
         "encoder, centred": {"compare": "query", "centre": True},
         "decoder, centred": {"compare": "gallery", "centre": True},
     },
+    best={"compare": "query"},
     first=("encoder", "decoder"),
 )
 

@@ -67,6 +67,7 @@ SWEEP = Sweep(
     title="CMDT",
     space=space,
     published=PUBLISHED,
+    best=PUBLISHED["row 7: 1024 s no drop"],  # the source's best
     variants={"z = 0": {"num_samples": 0}},
     first=("row 7: 1024 s no drop", "row 2: 1024 e no drop", "row 6: 1024 s", "row 13: 1024 s+e no drop m1"),
     demo=Demo(

@@ -64,6 +64,7 @@ SIAMESE_1 = Sweep(
     fixed={"loss": "hadsell"},
     space=space,
     published=PUBLISHED,
+    best=PUBLISHED["row 2: unpaired 5568"],  # the source's best
     first=("row 2: unpaired 5568", "row 1: paired 5568"),
     demo=DEMO,
 )
@@ -74,6 +75,7 @@ SIAMESE_2 = Sweep(
     fixed={"loss": "chopra"},
     space=space,
     published=OURS,
+    best=OURS["unpaired"],
     first=("unpaired", "paired"),
     demo=DEMO,
 )

@@ -49,6 +49,7 @@ COARSE = Sweep(
     fixed={"kind": "coarse"},
     space=space,
     published=ROWS,
+    best=ROWS["euclidean"],
     first=("euclidean",),
     demo=DEMO,
 )
@@ -59,6 +60,7 @@ FINE = Sweep(
     fixed={"kind": "fine"},
     space=fine_space,
     published=ROWS,
+    best=ROWS["euclidean"],
     first=("euclidean",),
     demo=DEMO,
 )

@@ -53,6 +53,9 @@ def _named(options: Options, request: dict[str, Any]) -> tuple[Path, bool]:
         if not options.extend:
             raise ValueError(f"{folder} is finished; take another --name, or --extend --trials N to go on with it")
         (folder / SUMMARY).unlink()
+    if options.extend:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        write_json(folder / MANIFEST, manifest | {"request": request, "trials": options.trials})
     return folder, True
 
 

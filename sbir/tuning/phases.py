@@ -40,7 +40,7 @@ class Phases:
 
     def finals(self) -> list[Plan]:
         """Once the search is over: the winners again on train + val, on the run's split and on `--splits` others, and
-        with `--stage published` every declared row under the source's protocol too."""
+        with another stage than search every declared row under the source's protocol too."""
         if not self._options.final_seeds:
             return []
         made: list[Plan] = []
@@ -51,7 +51,7 @@ class Phases:
             made.append(self._refit(resolved, winner))
             if self._options.splits:
                 made.append(self._other_splits(resolved, winner))
-            if self._options.stage == "published":
+            if self._options.stage != "search":
                 made.append(self._source(resolved))
         return made
 

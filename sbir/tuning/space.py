@@ -81,12 +81,13 @@ class Resolved:
     def ablation(self) -> list[Declared]:
         """The pinned best setting, and every setting that differs from it in one axis of choices."""
         if not self.sweep.best:
-            raise ValueError(f"--stage ablate needs a pinned best setting, sweep {self.sweep.name} declares none")
+            rule = "--stage ablate needs a setting to differ from"
+            raise ValueError(f"{rule}, sweep {self.sweep.name} declares none; pin one with Sweep(best=...)")
         best = self._declared("best", self.sweep.best)
-        rows = [best]
+        rows, defaults = [best], self._defaults()
         for key, domain in self.axes.items():
             choices = domain if isinstance(domain, list) else []
-            others = [choice for choice in choices if choice != best.settings.get(key)]
+            others = [choice for choice in choices if choice != best.settings.get(key, defaults.get(key))]
             rows += [Declared(f"{key}={choice}", best.settings | {key: choice}) for choice in others]
         return rows
 

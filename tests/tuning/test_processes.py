@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import pandas as pd
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -17,19 +18,21 @@ from optuna.storages.journal import JournalFileBackend
 from sbir.tracking.rows import read_rows
 
 ROOT = Path(__file__).parents[2]
-SWEEP = [sys.executable, str(ROOT / "sweeps/cross_modal.py"), "--smoke", "--workers", "1", "--trials", "6"]
+SWEEPS = ROOT / "sweeps"
+SWEEP = [sys.executable, str(SWEEPS / "cross_modal.py"), "--smoke", "--workers", "1", "--trials", "6"]
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 LONGER = ["--set", "train/steps=60"]
 
 
-def start(folder: Path, name: str, *more: str) -> "subprocess.Popen[bytes]":
-    command = [*SWEEP, *LONGER, *more, "--name", name, "--runs", str(folder)]
+def start(folder: Path, name: str, *more: str, script: str = "cross_modal.py") -> "subprocess.Popen[bytes]":
+    flags = [*SWEEP[2:], *LONGER, *more, "--name", name, "--runs", str(folder)]
+    command = [sys.executable, str(SWEEPS / script), *flags]
     with (folder / f"{name}.out").open("w") as output:
         return subprocess.Popen(command, cwd=folder, env=ENV, stdout=output, stderr=subprocess.STDOUT)
 
 
-def finish(folder: Path, name: str, *more: str) -> None:
-    status = start(folder, name, *more).wait(timeout=300)
+def finish(folder: Path, name: str, *more: str, script: str = "cross_modal.py") -> None:
+    status = start(folder, name, *more, script=script).wait(timeout=300)
     assert status == 0, (folder / f"{name}.out").read_text()
 
 
@@ -48,8 +51,10 @@ def summary(folder: Path, name: str) -> dict[str, Any]:
     return {key: value for key, value in whole.items() if key not in ("times", "looks_at_test")}
 
 
-def interrupt(folder: Path, name: str, lines: int, how: signal.Signals) -> int:
-    process = start(folder, name)
+def interrupt(
+    folder: Path, name: str, lines: int, how: signal.Signals, *more: str, script: str = "cross_modal.py"
+) -> int:
+    process = start(folder, name, *more, script=script)
     journal = folder / name / "study.journal"
     while process.poll() is None and (not journal.exists() or journal.read_bytes().count(b"\n") < lines):
         time.sleep(0.002)
@@ -111,6 +116,27 @@ def test_a_killed_sweep_goes_on_as_if_nothing_had_happened(whole: Path, lines: i
     assert trials(whole, name) == trials(whole, "whole")
     assert summary(whole, name) == summary(whole, "whole")
     assert not any(state == "RUNNING" for state, *_ in trials(whole, name).values())
+
+
+def test_several_methods_keep_their_budgets_when_the_driver_is_killed_twice(tmp_path: Path) -> None:
+    methods = ["--methods", "siamese_1,cvae,direct_regression", "--trials", "3", "--workers", "2"]
+    for lines in (25, 60):
+        assert interrupt(tmp_path, "all", lines, signal.SIGKILL, *methods, script="all_methods.py") == -signal.SIGKILL
+    finish(tmp_path, "all", *methods, script="all_methods.py")
+    found = summary(tmp_path, "all")
+    assert [one["label"] for one in found["methods"].values()] == ["Siamese-1", "CVAE", "direct regression"]
+    for one in found["methods"].values():
+        assert one["budget"] - 1 < one["spent"] <= one["budget"]
+    states = trials(tmp_path, "all")
+    assert not any(state == "RUNNING" for state, *_ in states.values())
+    table = pd.read_parquet(tmp_path / "all/trials.parquet")
+    assert len(table) == len(states)  # every trial once, and none that the journal does not know
+    assert not table.duplicated(["method", "kind", "number"]).any()
+    assert {row["row"] for row in found["table"] if row["kind"] == "method"} == {
+        "Siamese-1",
+        "CVAE",
+        "direct regression",
+    }
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

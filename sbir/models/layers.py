@@ -42,6 +42,17 @@ def decoder(sizes: list[int]) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+def critic(sizes: list[int], *, norm: bool = False) -> nn.Sequential:
+    """A judge of real and fake with LeakyReLUs of slope 0.2, (B, sizes[0]) -> one logit, (B, 1).
+
+    `norm` puts batch norm before every LeakyReLU, which then sees real and fake rows as batches of their own.
+    """
+    layers: list[nn.Module] = []
+    for width, out in pairwise(sizes):
+        layers += [nn.Linear(width, out, bias=not norm), *([nn.BatchNorm1d(out)] if norm else []), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], 1))
+
+
 def mean_decoded(photo_decoder: nn.Sequential, latents: Tensor, given: Tensor) -> Tensor:
     """Mean over all latents (N, H) of decoding [latent; given] for each row of `given` (n, d): (n, D).
 

@@ -134,9 +134,9 @@ def small(method: type[Method], shape: Shape = PLAIN) -> Method:
 
 
 def train(method: Method, steps: int, shape: Shape = PLAIN) -> Iterator[float]:
-    """Every player steps on its own loss with Adam; the sum of all losses at every step."""
+    """Every player steps on its own loss with the loop's Adam; the sum of all losses at every step."""
     players = method.players()
-    optimizers = [torch.optim.Adam(player.parameters, lr=2e-3) for player in players]
+    optimizers = [torch.optim.Adam(player.parameters, lr=3e-3, betas=(0.5, 0.999)) for player in players]
     for batch in world(1, shape).batches(steps if players else 0, method):
         method.train()
         total = 0.0
@@ -245,7 +245,7 @@ def test_training_lowers_the_loss_and_beats_every_baseline_where_the_map_is_not_
     baselines = {one.__name__: precision(small(one, CROWDED), CROWDED) for one in closed_forms}
     built = small(method, CROWDED)
     history: list[float] = []
-    for loss in train(built, 3000, CROWDED):
+    for loss in train(built, 4000, CROWDED):
         history.append(loss)
         if len(history) % 200 == 0 and precision(built, CROWDED) > max(baselines.values()) + 0.03:
             break

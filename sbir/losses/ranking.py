@@ -58,3 +58,14 @@ def triplet(positive: Tensor, negative: Tensor, margin: float) -> Tensor:
     0.25
     """
     return (margin + positive - negative).relu().mean()
+
+
+def linear_contrastive(positive: Tensor, negative: Tensor, margin: float) -> Tensor:
+    """The pairwise loss without squares, distances (B,), (B,) -> scalar: mean of d_p + max(0, margin - d_n).
+
+    Source: the ranking term of bi-directional domain translation (Li et al. 2019, https://arxiv.org/abs/1911.13251).
+
+    >>> linear_contrastive(torch.tensor([2.]), torch.tensor([7.]), 10.).item()
+    5.0
+    """
+    return (positive + (margin - negative).relu()).mean()

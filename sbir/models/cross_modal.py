@@ -1,6 +1,6 @@
 """Cross-modal domain translation (CMDT): photos have structure and appearance, sketches have structure only."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,14 @@ from sbir.models.settings import (
 from sbir.types import Batch, DataSpec, Role, Rows, Sampling, Views
 
 ROLES: tuple[Role, ...] = ("negative", "same_class", "positive")  # the source's order of forward passes
+
+
+class Pass(NamedTuple):
+    """What a batch gives in training: terms without their weights, and both reconstructions."""
+
+    terms: dict[str, Tensor]
+    sketch: Tensor  # (B, D)
+    photo: Tensor  # (B, D)
 
 
 class CrossModal(Method):
@@ -86,7 +94,7 @@ class CrossModal(Method):
             self.weights |= {"kl": kl_weight, "orthogonality": orthogonality_weight}
         else:
             given = {"kl_weight": kl_weight, "orthogonality_weight": orthogonality_weight}
-            check_unused(CrossModal, "decoder='deterministic'", **given)
+            check_unused(type(self), "decoder='deterministic'", **given)
         check_range(0, **{f"{name}_weight": weight for name, weight in self.weights.items()})
         if ranking == "siamese":
             check_unused(CrossModal, "ranking='siamese'", margin1=margin1)
@@ -114,13 +122,17 @@ class CrossModal(Method):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted terms: ranking, image, sketch and, with a variational decoder, kl and orthogonality."""
+        return {name: self.weights[name] * value for name, value in self._pass(batch).terms.items()}
+
+    def _pass(self, batch: Batch) -> Pass:
         sketch, photo = batch.query["feature"], batch.gallery["positive"]["feature"]
         # One forward pass a role, in the order of ROLES: batch norm sees each role as a batch of its own.
         structure = {role: self.photo_structure(batch.gallery[role]["feature"]) for role in self.sampling.roles}
         code = self.sketch_structure(sketch)
+        decoded_sketch = self.sketch_decoder(structure["positive"])
         terms = {
             "ranking": self._ranking_loss({role: euclidean(photos, code) for role, photos in structure.items()}),
-            "sketch": functional.mse_loss(self.sketch_decoder(structure["positive"]), sketch),
+            "sketch": functional.mse_loss(decoded_sketch, sketch),
         }
         given = self._given(sketch, code)
         if self.variational:
@@ -130,8 +142,9 @@ class CrossModal(Method):
             terms["kl"] = kl_to_standard_normal(mean, logvar)
             terms["orthogonality"] = cosine_overlap(structure["positive"], appearance)
             self._last = {"kl_nats": terms["kl"].detach(), "active_units": num_active_units(mean.detach())}
-        terms["image"] = functional.mse_loss(self.photo_decoder(given), photo)
-        return {name: self.weights[name] * value for name, value in terms.items()}
+        decoded_photo = self.photo_decoder(given)
+        terms["image"] = functional.mse_loss(decoded_photo, photo)
+        return Pass(terms, decoded_sketch, decoded_photo)
 
     def metrics(self) -> dict[str, float]:
         """KL in nats and active units of the last batch: below about 0.01 nats a unit, z carries nothing."""

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from sbir.losses.ranking import contrastive, double_margin, energy, euclidean, triplet
+from sbir.losses.ranking import contrastive, double_margin, energy, euclidean, linear_contrastive, triplet
 
 
 def distances(seed: int) -> list[torch.Tensor]:
@@ -66,3 +66,10 @@ def test_triplet_is_the_hinge_on_the_difference() -> None:
     total = sum(max(0.0, 5.0 + p - n) for p, n in zip(own.tolist(), other.tolist(), strict=True))
     assert triplet(own, other, 5.0).item() == pytest.approx(total / 16)
     assert triplet(torch.zeros(1), torch.tensor([5.0]), 5.0).item() == 0.0
+
+
+def test_linear_contrastive_has_no_squares() -> None:
+    own, other, _ = distances(4)
+    total = sum(p + max(0.0, 10.0 - n) for p, n in zip(own.tolist(), other.tolist(), strict=True))
+    assert linear_contrastive(own, other, 10.0).item() == pytest.approx(total / 16)
+    assert linear_contrastive(torch.zeros(1), torch.tensor([10.0]), 10.0).item() == 0.0

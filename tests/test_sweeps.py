@@ -4,12 +4,38 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from sbir.tuning.space import Resolved
+from sbir.tuning.sweep import Sweep
+from sbir.types import DataSpec
+
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted((ROOT / "sweeps").glob("*.py"))
+
+
+def sweeps() -> list[Sweep]:
+    found = [value for script in SCRIPTS for value in vars(import_module(f"sweeps.{script.stem}")).values()]
+    return [value for value in found if isinstance(value, Sweep)]
+
+
+@pytest.mark.parametrize("scale", ["demo", "paper"])
+@pytest.mark.parametrize("sweep", sweeps(), ids=lambda sweep: sweep.name)
+def test_every_declared_row_and_draw_is_accepted_and_first_rows_lie_in_the_space(sweep: Sweep, scale: str) -> None:
+    resolved = Resolved(sweep, scale=scale, wanted={})
+    resolved.check_values(DataSpec({"feature": (5568,)}, {"feature": (5568,)}, num_classes=104, paired=True))
+    first = resolved.allowed(sweep.first)
+    assert first
+    for row in first:
+        assert resolved.parameters(row)  # raises where a row lies outside the space
+
+
+def test_sweeps_have_names_of_their_own() -> None:
+    names = [sweep.name for sweep in sweeps()]
+    assert sorted(set(names)) == sorted(names)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)

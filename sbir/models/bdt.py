@@ -9,7 +9,7 @@ from sbir.losses.adversarial import OBJECTIVES, Objective, fool, judge
 from sbir.losses.ranking import linear_contrastive
 from sbir.models import layers
 from sbir.models.cross_modal import CrossModal
-from sbir.models.settings import PairingSetting, check, check_choice, check_range, feature_widths
+from sbir.models.settings import PairingSetting, check, check_choice, check_positive, check_range, feature_widths
 from sbir.types import Batch, DataSpec, Player
 
 
@@ -58,7 +58,7 @@ class BDT(CrossModal):
         num_samples: int = 200,
     ) -> None:
         check_choice("adversarial", adversarial, OBJECTIVES)
-        check(0 < discriminator_lr < float("inf"), f"discriminator_lr must be above 0, got {discriminator_lr}")
+        check_positive(discriminator_lr=discriminator_lr)
         check_range(0, margin=margin)
         super().__init__(
             spec,

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from sbir.models.closed_form import Blocks, class_means
 from sbir.models.method import Method
-from sbir.models.settings import check, feature_widths
+from sbir.models.settings import feature_widths
 from sbir.types import DataSpec, Rows, TrainRows
 
 
@@ -59,9 +59,3 @@ class ClassSpace(Method):
     def gallery(self, rows: Rows) -> Tensor:
         """Gallery features (n, D), centred or not."""
         return rows["feature"] - self.gallery_mean
-
-
-def check_positive(**values: float) -> None:
-    """Raise unless every value is above 0 and finite."""
-    for name, value in values.items():
-        check(0 < value < float("inf"), f"{name} must be above 0 and finite, got {value}")

@@ -12,9 +12,9 @@ from sbir.models import layers
 from sbir.models.method import Method
 from sbir.models.settings import (
     PairingSetting,
-    check,
     check_choice,
     check_decodable,
+    check_dropout,
     check_range,
     check_unused,
     feature_widths,
@@ -85,7 +85,7 @@ class CrossModal(Method):
         check_choice("norm_order", norm_order, ("post", "pre"))
         check_choice("ranking", ranking, ("ranking", "siamese"))
         check_choice("decoder", decoder, ("variational", "deterministic"))
-        check(0 <= dropout < 1, f"dropout must be 0 or more and below 1, got {dropout}")
+        check_dropout(dropout)
         check_range(1, latent=latent, hidden=hidden)
         check_range(0, margin1=margin1, margin2=margin2, num_samples=num_samples)
         self.weights = {"ranking": ranking_weight, "image": image_weight, "sketch": sketch_weight}

@@ -11,9 +11,9 @@ from sbir.models import layers
 from sbir.models.method import Method
 from sbir.models.settings import (
     PairingSetting,
-    check,
     check_choice,
     check_decodable,
+    check_dropout,
     check_range,
     check_unused,
     feature_widths,
@@ -68,7 +68,7 @@ class CVAE(Method):
         check_decodable(spec)
         check_choice("form", form, ("sjtu", "eccv18"))
         check_choice("decoder", decoder, ("variational", "deterministic"))
-        check(0 <= dropout < 1, f"dropout must be 0 or more and below 1, got {dropout}")
+        check_dropout(dropout)
         check_range(1, latent=latent, hidden=hidden)
         check_range(0, num_samples=num_samples)
         self.variational = decoder == "variational"

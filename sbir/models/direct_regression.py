@@ -5,7 +5,7 @@ from torch import Tensor
 
 from sbir.models.closed_form import pairs
 from sbir.models.method import Method
-from sbir.models.settings import check, feature_widths
+from sbir.models.settings import check_positive, feature_widths
 from sbir.types import DataSpec, Rows, TrainRows, Views
 
 
@@ -26,7 +26,7 @@ class DirectRegression(Method):
 
     def __init__(self, spec: DataSpec, *, penalty: float = 0.1, centre: bool = False) -> None:
         super().__init__()
-        check(0 < penalty < float("inf"), f"penalty must be above 0 and finite, got {penalty}")
+        check_positive(penalty=penalty)
         query, gallery = feature_widths(spec)
         self.penalty, self.centre, self.paired = penalty, centre, spec.paired
         self.register_buffer("query_mean", torch.zeros(query))

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from sbir.models.class_space import ClassSpace, check_positive
+from sbir.models.class_space import ClassSpace
 from sbir.models.closed_form import solve
-from sbir.models.settings import feature_widths
+from sbir.models.settings import check_positive, feature_widths
 from sbir.types import DataSpec, Rows, TrainRows, Views
 
 

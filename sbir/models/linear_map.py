@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sbir.models.closed_form import Blocks, pairs
 from sbir.models.method import Method
-from sbir.models.settings import check, check_choice, check_unused, common_width, feature_widths
+from sbir.models.settings import check_choice, check_positive, check_unused, common_width, feature_widths
 from sbir.types import DataSpec, Rows, TrainRows, Views
 
 
@@ -28,7 +28,7 @@ class LinearMap(Method):
     def __init__(self, spec: DataSpec, *, kind: Literal["ridge", "procrustes"] = "ridge", penalty: float = 0.1) -> None:
         super().__init__()
         check_choice("kind", kind, ("ridge", "procrustes"))
-        check(0 < penalty < float("inf"), f"penalty must be above 0 and finite, got {penalty}")
+        check_positive(penalty=penalty)
         if kind == "procrustes":
             common_width(spec)
             check_unused(LinearMap, "kind='procrustes'", penalty=penalty)

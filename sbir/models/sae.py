@@ -5,9 +5,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sbir.models.class_space import ClassSpace, check_positive
+from sbir.models.class_space import ClassSpace
 from sbir.models.closed_form import class_sums
-from sbir.models.settings import check_choice, feature_widths
+from sbir.models.settings import check_choice, check_positive, feature_widths
 from sbir.types import DataSpec, Rows, TrainRows, Views
 
 

@@ -37,6 +37,22 @@ def check_range(low: float, high: float = float("inf"), **values: float) -> None
         check(low <= value <= high, f"{name} must be {rule}, got {value}")
 
 
+def check_positive(**values: float) -> None:
+    """Raise unless every value is above 0 and finite.
+
+    >>> check_positive(penalty=0.0)
+    Traceback (most recent call last):
+    ValueError: penalty must be above 0 and finite, got 0.0
+    """
+    for name, value in values.items():
+        check(0 < value < float("inf"), f"{name} must be above 0 and finite, got {value}")
+
+
+def check_dropout(dropout: float) -> None:
+    """Raise unless it is a share of units that leaves some."""
+    check(0 <= dropout < 1, f"dropout must be 0 or more and below 1, got {dropout}")
+
+
 def check_unused(method: type, reason: str, **values: Any) -> None:
     """Raise where a setting without effect was given another value than its default in the method's signature."""
     for name, value in values.items():

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sbir.models import layers
 from sbir.models.method import Method
-from sbir.models.settings import check, check_range, common_width
+from sbir.models.settings import check, check_dropout, check_range, common_width
 from sbir.types import Batch, DataSpec, Role, Rows, Views
 
 NORM_EPS = 1e-3  # Keras's default, which the source carried over
@@ -26,7 +26,7 @@ class SharedMLP(Method):
         self, spec: DataSpec, *, latent: int, hidden: int, dropout: float, norm_momentum: float, joint_batch: bool
     ) -> None:
         super().__init__()
-        check(0 <= dropout < 1, f"dropout must be 0 or more and below 1, got {dropout}")
+        check_dropout(dropout)
         check(0 < norm_momentum <= 1, f"norm_momentum must be above 0 and at most 1, got {norm_momentum}")
         check_range(1, latent=latent, hidden=hidden)
         self.joint_batch = joint_batch

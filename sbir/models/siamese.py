@@ -5,7 +5,7 @@ from typing import Literal
 from torch import Tensor
 
 from sbir.losses.ranking import contrastive, energy, euclidean
-from sbir.models.settings import PairingSetting, check, check_choice, resolve_pairing
+from sbir.models.settings import PairingSetting, check_choice, check_positive, resolve_pairing
 from sbir.models.shared_mlp import SharedMLP
 from sbir.types import Batch, DataSpec, Sampling
 
@@ -41,7 +41,7 @@ class Siamese(SharedMLP):
         pairing: PairingSetting = "auto",
     ) -> None:
         check_choice("loss", loss, ("hadsell", "chopra"))
-        check(0 < margin < float("inf"), f"margin must be above 0 and finite, got {margin}")
+        check_positive(margin=margin)
         super().__init__(
             spec, latent=latent, hidden=hidden, dropout=dropout, norm_momentum=norm_momentum, joint_batch=joint_batch
         )

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sbir.losses.ranking import euclidean, triplet
-from sbir.models.settings import check, check_choice, check_range, check_unused
+from sbir.models.settings import check, check_choice, check_positive, check_range, check_unused
 from sbir.models.shared_mlp import SharedMLP
 from sbir.types import Batch, DataSpec, Distance, Role, Sampling
 
@@ -49,7 +49,7 @@ class Triplet(SharedMLP):
     ) -> None:
         check_choice("kind", kind, ("coarse", "fine"))
         check_choice("distance", distance, ("euclidean", "cosine"))
-        check(0 < margin < float("inf"), f"margin must be above 0 and finite, got {margin}")
+        check_positive(margin=margin)
         rule = f"margin must be at most 2 with distance='cosine', which ends there, got {margin}"
         check(distance == "euclidean" or margin <= 2, rule)
         check_range(0, 1, instance_share=instance_share)

@@ -124,7 +124,7 @@ def test_an_ablated_adversary_has_no_discriminator_and_the_appearance_can_be_lef
     ("settings", "text"),
     [
         ({"adversarial": "wgan"}, "adversarial must be one of bce, lsgan, got 'wgan'"),
-        ({"discriminator_lr": 0.0}, r"discriminator_lr must be above 0, got 0\.0"),
+        ({"discriminator_lr": 0.0}, r"discriminator_lr must be above 0 and finite, got 0\.0"),
         ({"image_adversarial_weight": -1.0}, r"image_adversarial_weight must be 0 or more, got -1\.0"),
         ({"image_adversarial_weight": 0.0, "sketch_adversarial_weight": 0.0}, "one adversarial weight must be above 0"),
         ({"margin": -1.0}, r"margin must be 0 or more, got -1\.0"),

@@ -60,17 +60,19 @@ SWEEP = Sweep(
     title="BDT",
     space=space,
     published=PUBLISHED,
+    best=PUBLISHED["BDT aligned"],
+    variants={"z = 0": {"num_samples": 0}},
     first=("BDT aligned", "BDT unaligned"),
     demo=Demo(
         settings={
-            "hidden": 512,
+            "hidden": 256,
             "num_samples": 20,
             "train/steps": 300,
             "train/eval_every": 50,
             "train/warmup": 50,
             "train/patience": 4,
         },
-        replace={"method/latent": {1024: 256, 2048: 512}},
+        replace={"method/latent": {1024: 128, 2048: 256}},
     ),
 )
 

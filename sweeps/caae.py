@@ -35,17 +35,19 @@ SWEEP = Sweep(
     title="CAAE",
     space=space,
     published=ROWS,
+    best=ROWS["paired"],
+    variants={"z = 0": {"num_samples": 0}},
     first=("paired", "unpaired"),
     demo=Demo(
         settings={
-            "hidden": 512,
+            "hidden": 256,
             "num_samples": 20,
             "train/steps": 300,
             "train/eval_every": 50,
             "train/warmup": 50,
             "train/patience": 4,
         },
-        replace={"method/latent": {1024: 256, 2048: 512}},
+        replace={"method/latent": {1024: 128, 2048: 256}},
     ),
 )
 

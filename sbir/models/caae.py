@@ -8,7 +8,15 @@ from sbir.losses.adversarial import fool, judge
 from sbir.models import layers
 from sbir.models.cvae import NORM_EPS
 from sbir.models.method import Method
-from sbir.models.settings import PairingSetting, check, check_dropout, check_range, feature_widths, resolve_pairing
+from sbir.models.settings import (
+    PairingSetting,
+    check,
+    check_decodable,
+    check_dropout,
+    check_range,
+    feature_widths,
+    resolve_pairing,
+)
 from sbir.types import Batch, DataSpec, Player, Rows, Sampling, Views
 
 
@@ -41,6 +49,7 @@ class CAAE(Method):
         num_samples: int = 200,
     ) -> None:
         super().__init__()
+        check_decodable(spec)
         check_dropout(dropout)
         check_range(2, latent=latent)
         check_range(1, hidden=hidden)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sbir.metrics.intervals import Interval, class_bootstrap, seed_interval
+from sbir.metrics.intervals import Interval, class_bootstrap, resampled_means, seed_interval
 
 
 def test_seed_interval_covers_the_mean_as_often_as_it_says() -> None:
@@ -52,7 +52,7 @@ def test_class_bootstrap_has_the_spread_that_a_loop_over_draws_has() -> None:
     classes = np.repeat(np.arange(5), [3, 8, 4, 10, 5])
     instances = np.arange(30) // 2
     values = rng.random(30) + classes
-    found = class_bootstrap(values, classes, instances, resamples=20_000)
+    found = np.quantile(resampled_means(values[None], classes, instances, resamples=20_000)[0], [0.025, 0.975])
     means = []
     for _ in range(4000):
         drawn: list[float] = []
@@ -61,8 +61,11 @@ def test_class_bootstrap_has_the_spread_that_a_loop_over_draws_has() -> None:
             for photo in rng.choice(photos, len(photos)):
                 drawn += values[(classes == one) & (instances == photo)].tolist()
         means.append(np.mean(drawn))
-    low, high = np.quantile(means, [0.025, 0.975])
-    assert (found.low, found.high) == pytest.approx((low, high), abs=0.06)
+    ends = np.quantile(means, [0.025, 0.975])
+    assert found == pytest.approx(ends, abs=0.06)
+    interval = class_bootstrap(values, classes, instances, resamples=20_000)
+    wider = 2.776 / 1.960 * (5 / 4) ** 0.5  # t of 4 degrees of freedom, and the variance of five classes
+    assert interval[1:] == pytest.approx(values.mean() + wider * (found - values.mean()), abs=0.01)
 
 
 def test_class_bootstrap_is_the_same_for_the_same_seed() -> None:

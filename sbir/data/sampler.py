@@ -23,7 +23,8 @@ class Sampler:
     """Shuffled passes over the training queries, with gallery rows drawn for the roles that a method asks for.
 
     Epoch n depends on `(seed, n)` alone, so that a resumed trial sees the batches of an uninterrupted one. A last batch
-    that is not full is dropped. A query without a photo of its own gets one of its class as `positive`.
+    that is not full is dropped. A query without a photo of its own gets one of its class as `positive`; one whose class
+    has no other photo is left out where `other_instance` is asked for.
     """
 
     def __init__(
@@ -41,11 +42,16 @@ class Sampler:
             raise ValueError(
                 f"train/batch_size must be between 2 and the number of training queries {len(query)}, got {batch_size}"
             )
-        self._query, self._sampling, self._batch_size, self._seed = query, sampling, batch_size, seed
         self._gallery = _ClassIndex(gallery, class_id, instance_id)
+        if "other_instance" in sampling.roles:
+            query = self._with_others(query, class_id, instance_id)
+        self._query, self._sampling, self._batch_size, self._seed = query, sampling, min(batch_size, len(query)), seed
         self._classes = self._gallery.class_positions(class_id[query])
         self._own = self._gallery.own(instance_id[query])
-        self._check_roles()
+        if "negative" in sampling.roles and self._gallery.num_classes < 2:
+            raise ValueError(
+                "negatives need at least 2 classes with training photos, got 1; add classes to the train split"
+            )
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -71,18 +77,16 @@ class Sampler:
             return np.where(self._own >= 0, self._gallery.rows[self._own], drawn)
         return drawn
 
-    def _check_roles(self) -> None:
-        roles = self._sampling.roles
-        if "negative" in roles and self._gallery.num_classes < 2:
+    def _with_others(self, query: Indices, class_id: Indices, instance_id: Indices) -> Indices:
+        """The queries whose class has a photo that is not their own; the others have no `other_instance`."""
+        sizes = self._gallery.sizes[self._gallery.class_positions(class_id[query])]
+        kept = query[sizes - (self._gallery.own(instance_id[query]) >= 0) >= 1]
+        if len(kept) < 2:
             raise ValueError(
-                "negatives need at least 2 classes with training photos, got 1; add classes to the train split"
+                "another instance of the class needs classes with at least 2 training photos, "
+                f"{len(kept)} of {len(query)} training queries have one; use more photos a class"
             )
-        alone = self._gallery.sizes[self._classes[self._own >= 0]] < 2
-        if "other_instance" in roles and alone.any():
-            raise ValueError(
-                f"another instance of the class needs at least 2 training photos in every class, {int(alone.sum())} "
-                "training queries have a class with one; drop those classes from the split"
-            )
+        return kept
 
 
 class _ClassIndex:

@@ -12,17 +12,37 @@ from sbir.report.table import percent
 
 
 def verdicts(run: Run) -> list[str]:
-    """One sentence a method that was scored on test.
+    """One sentence a method that was scored on test; with several methods also which of them may be the best.
 
     The rival is the baseline that is best on test, the hardest one, and the interval is that of the difference, since
     all rows share their queries: two overlapping intervals do not say that two rows are equal.
     """
     scored = [row for row in run.summary["table"] if _mean(row, run.metric) is not None]
     baselines = [row for row in scored if row["kind"] == "baseline"]
+    methods = [row for row in scored if row["kind"] == "method"]
     if not baselines:
         return []
     rival = max(baselines, key=lambda row: _mean(row, run.metric) or 0.0)
-    return [_verdict(run, row, rival) for row in scored if row["kind"] == "method"]
+    if len(methods) == 1:
+        return [_verdict(run, methods[0], rival)]
+    best = sorted(methods, key=lambda row: -(_mean(row, run.metric) or 0.0))
+    return [*_candidates(run), *(_verdict(run, row, rival) for row in best)]
+
+
+def _candidates(run: Run) -> list[str]:
+    """Multiple comparison with the best over all rows, baselines too."""
+    found = run.summary.get("comparison")
+    if not found:
+        return []
+    names = [name for name, row in found["rows"].items() if row["candidate"]]
+    others = len(found["rows"]) - len(names)
+    if not found["names_winners"]:
+        few = f"With {found['num_classes']} test classes (fewer than {MIN_CLASSES}) no winner is named"
+        return [f"{few}; not worse than the best of the others: {', '.join(names)}."]
+    if len(names) == 1:
+        return [f"Best on these classes, of {others + 1} rows: {names[0]} (multiple comparison with the best, 95 %)."]
+    listed = f"{', '.join(names[:-1])} and {names[-1]}"
+    return [f"This run does not tell {listed} apart; the other {others} rows are worse than the best of them (95 %)."]
 
 
 def _mean(row: Mapping[str, Any], metric: str) -> float | None:

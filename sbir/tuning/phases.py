@@ -69,7 +69,7 @@ class Phases:
         study = self._study(name)
         total = self._options.trials if resolved.varies else 1
         if stage == "search":
-            first = resolved.allowed(resolved.sweep.first)[: max(1, total // 3)] if resolved.varies else []
+            first = _shared(resolved.allowed(resolved.sweep.first))[: max(1, total // 3)] if resolved.varies else []
             _enqueue(study, [(row, resolved.parameters(row), False) for row in first])
         else:
             rows = _shared(resolved.allowed() if stage == "published" else resolved.ablation())

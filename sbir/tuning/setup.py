@@ -5,14 +5,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from sbir.data.cache import embedded_store
-from sbir.data.feed import Columns, has_pairs, make_feed
+from sbir.data.feed import Columns, Feed, has_pairs, make_feed
 from sbir.data.loader import Shared
-from sbir.data.protocol import Part, Partition, Protocol, make_protocol, other_split, partition
+from sbir.data.protocol import (
+    GALLERY_DOMAIN,
+    QUERY_DOMAIN,
+    Part,
+    Partition,
+    Protocol,
+    make_protocol,
+    other_split,
+    partition,
+)
 from sbir.data.smoke import write_smoke_store
-from sbir.data.splits import assign
+from sbir.data.splits import Split, assign
 from sbir.data.transform import TransformSettings
 from sbir.metrics.distances import FUSIONS
 from sbir.training.settings import RUN_KEYS, group
@@ -36,6 +46,7 @@ class Setup:
         self._open_store()
         width = self.items.payload["feature"].shape[0] if "feature" in self.items.payload else None
         self.resolved = self._resolve(sweeps, width)
+        self._drop_unserved()
         self.by_name = {one.sweep.name: one for one in self.resolved}
         self._make_protocol()
         self._check_settings()
@@ -64,13 +75,10 @@ class Setup:
 
     def given(self, name: str, settings: dict[str, Any]) -> str:
         """What a method was told in training."""
-        method, grouped = self.by_name[name].sweep.method, group(settings)
-        feed = make_feed(
-            Columns(self.items), self.rows("val"), method.query_columns, method.gallery_columns, TransformSettings()
-        )
-        spec = feed.spec_of(grouped.data)
+        one, grouped = self.by_name[name], group(settings)
+        spec = self._feed(one, self.split).spec_of(grouped.data)
         with torch.device("meta"):
-            return method(spec, **grouped.method).given
+            return one.sweep.method(spec, **grouped.method).given
 
     def request(self) -> dict[str, Any]:
         """What must be the same for a run to be resumed."""
@@ -130,6 +138,30 @@ class Setup:
             if twice:
                 raise ValueError(f"methods of one run need different names, got {twice[0]!r} twice; give one a key")
 
+    def _drop_unserved(self) -> None:
+        """Leave out, with a line, methods that these data cannot serve whatever their settings; one must be left."""
+        split = assign(self.items, str(self._run_settings.get("data/split", "stored")))
+        reasons: dict[str, str] = {}
+        for one in self.resolved:
+            try:
+                spec = self._feed(one, split).spec()
+                with torch.device("meta"):
+                    one.sweep.method(spec, **group(one.fixed).method)
+            except ValueError as error:
+                reasons[one.sweep.name] = str(error)
+        if len(reasons) == len(self.resolved):
+            raise ValueError(next(iter(reasons.values())))
+        for name, reason in reasons.items():
+            print(f"{name}: not run, these data cannot serve it: {reason}")
+        self.resolved = [one for one in self.resolved if one.sweep.name not in reasons]
+
+    def _feed(self, one: Resolved, split: Split) -> Feed:
+        """What a method would see of the training rows, without transforms."""
+        method, train = one.sweep.method, split.rows == "train"
+        sides = [np.flatnonzero(train & (self.items.domain == domain)) for domain in (QUERY_DOMAIN, GALLERY_DOMAIN)]
+        rows = Partition(*sides, *sides)
+        return make_feed(Columns(self.items), rows, method.query_columns, method.gallery_columns, TransformSettings())
+
     def _open_store(self) -> None:
         options = self.options
         if options.data is not None:
@@ -180,11 +212,8 @@ class Setup:
             raise ValueError(f"--splits is about class-disjoint splits, the protocol is {self.protocol.name}; drop it")
         for spec in other_splits(self.options.splits):
             other_split(self.items, spec, self.protocol)
-        rows = self.rows("val")
         for one in self.resolved:
-            columns = one.sweep.method.query_columns, one.sweep.method.gallery_columns
-            feed = make_feed(Columns(self.items), rows, *columns, TransformSettings())
-            one.check_values(feed.spec_of)
+            one.check_values(self._feed(one, self.split).spec_of)
             if one.unserved:
                 listed = ", ".join(one.unserved)
                 print(f"{one.sweep.label}: not run, since they need wider features than the store's: {listed}")

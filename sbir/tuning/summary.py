@@ -12,6 +12,7 @@ import pandas as pd
 from sbir.data.feed import Columns, make_feed
 from sbir.data.protocol import Part
 from sbir.data.transform import TransformSettings
+from sbir.metrics.best import compare_with_best
 from sbir.metrics.intervals import seed_interval
 from sbir.metrics.reference import ceiling, chance
 from sbir.training.baselines import Baseline
@@ -60,6 +61,7 @@ def write_tables(
         "best": {key: value for key, value in best.items() if key not in ("curve", "val")},
         "curve": best["curve"],
         "table": _table(setup, own, scores, winners),
+        "comparison": _comparison(setup, scores),
         "methods": _budgets(setup, plans, trials),
         "splits": _splits(setup, plans, own, others),
         "looks_at_test": count_look(setup.options.runs, setup.split.hash, folder.name),
@@ -115,6 +117,23 @@ def _reference(setup: Setup, name: str, part: Part) -> dict[str, float]:
     feed = make_feed(Columns(setup.items), rows, (), (), TransformSettings())
     figure = chance if name == "chance" else ceiling
     return figure(identity(feed, rows.query), identity(feed, rows.gallery), setup.protocol.k)
+
+
+def _comparison(setup: Setup, scores: Sequence[finish.Scores]) -> Table | None:
+    """Every row that was scored on test against the best of the others, on the one metric that the run had named."""
+    by_row: dict[str, list[np.ndarray]] = {}
+    for score in scores:
+        by_row.setdefault(score.row, []).append(score.metrics[setup.protocol.select])
+    if len(by_row) < 2:
+        return None
+    query, names = scores[0].query, list(by_row)
+    values = np.stack([np.mean(by_row[name], axis=0) for name in names]).astype(np.float64)
+    found = compare_with_best(values, setup.items.class_id[query], setup.items.instance_id[query])
+    rows = {
+        name: {"gap": found.gap[at], "low": found.low[at], "high": found.high[at], "candidate": at in found.candidates}
+        for at, name in enumerate(names)
+    }
+    return {"rows": rows, "num_classes": found.num_classes, "names_winners": found.names_winners}
 
 
 def _budgets(setup: Setup, plans: Sequence[Plan], trials: pd.DataFrame) -> Table:

@@ -99,14 +99,15 @@ class Watch(Callback):
         rows = plan.rows(number)
         last = rows[-1] if rows else {}
         select = self._metric.removeprefix("val/")
-        is_search = plan.phase == "search"
+        is_search, label, settings = plan.phase == "search", trial.user_attrs.get("label", ""), plan.settings(number)
+        varied = trial_name(settings, self._axes[plan.method])
         return TrialLine(
-            name=f"{plan.method}-{number}" if is_search else f"{plan.method} {trial.user_attrs.get('label', '')}",
-            settings=trial_name(plan.settings(number), self._axes[plan.method]),
+            name=f"{plan.method}-{number}" if is_search else f"{plan.method} {label}",
+            settings=f"{label}: {varied}" if is_search and label else varied,
             state=state.name,
             value=last.get(f"best/{select}") if is_search else None,
             step=int(last.get("step", 0)),
-            steps=int(trial.user_attrs.get("steps") or plan.settings(number).get("train/steps", 0)),
+            steps=int(trial.user_attrs.get("steps") or settings.get("train/steps", 0)),
             fusion=last.get("lambda"),
             reason=trial.user_attrs.get("reason", ""),
         )

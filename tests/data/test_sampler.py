@@ -38,6 +38,15 @@ def test_roles_are_what_they_say() -> None:
     assert own_drawn / (40 * 24) == pytest.approx(1 / 6, abs=0.04)
 
 
+def test_a_query_without_another_photo_in_its_class_is_left_out_where_one_is_asked_for() -> None:
+    gallery = np.concatenate([GALLERY[:6], GALLERY[6:7], GALLERY[12:]])  # one photo is left of the second class
+    asked = Sampling(("other_instance",))
+    made = Sampler(QUERY, gallery, CLASS_ID, INSTANCE, sampling=asked, batch_size=1 + 1, seed=0)
+    drawn = np.concatenate([batch.query for batch in made.epoch(0)])
+    assert 30 not in drawn  # the sketch of that photo; the class's other sketches have it as another instance
+    assert set(range(31, 36)) <= set(drawn.tolist())
+
+
 def test_other_instances_and_negatives_are_uniform() -> None:
     made = sampler("other_instance", "negative", "positive", pairing="unpaired")
     counts = {role: np.zeros(24) for role in ("other_instance", "negative", "positive")}
@@ -71,7 +80,7 @@ def test_bad_requests_are_refused() -> None:
         Sampler(QUERY, GALLERY, one, INSTANCE, sampling=Sampling(("negative",)), batch_size=8, seed=0)
     alone = np.arange(4) * 6
     with pytest.raises(ValueError, match="another instance"):
-        Sampler(QUERY, alone, CLASS_ID, INSTANCE, sampling=Sampling(("other_instance",)), batch_size=8, seed=0)
+        Sampler(QUERY[alone], alone, CLASS_ID, INSTANCE, sampling=Sampling(("other_instance",)), batch_size=2, seed=0)
 
 
 def test_transforms_are_those_of_their_definition() -> None:

@@ -147,6 +147,7 @@ def _tables(run: Run) -> dict[str, Any]:
     return {
         "budgets": budgets(run) if len(run.manifest["methods"]) > 1 else ([], ""),
         "splits": _split_lines(run),
+        "gaps": _gaps(run) if len(run.manifest["methods"]) > 1 else {},
         "lines": lines,
         "spans": {line.row: _span(line, lines) for line in lines},
         "further": [metric_label(metric) for metric in further_metrics(run)],
@@ -156,6 +157,15 @@ def _tables(run: Run) -> dict[str, Any]:
         "trials": [_trial(row, axes) for row in shown.to_dict("records")],
         "num_trials": len(trials),
         "interval": interval,
+    }
+
+
+def _gaps(run: Run) -> dict[str, tuple[str, bool]]:
+    """Row -> its figure minus the best of the others with the simultaneous interval, and whether it may be the best."""
+    rows = (run.summary.get("comparison") or {}).get("rows", {})
+    return {
+        name: (f"{100 * row['gap']:+.1f} [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]", row["candidate"])
+        for name, row in rows.items()
     }
 
 

@@ -214,7 +214,7 @@ class Setup:
             other_split(self.items, spec, self.protocol)
         for one in self.resolved:
             one.check_values(self._feed(one, self.split).spec_of)
-            if one.unserved:
+            if one.unserved and self.options.stage == "published":
                 listed = ", ".join(one.unserved)
                 print(f"{one.sweep.label}: not run, since they need wider features than the store's: {listed}")
 

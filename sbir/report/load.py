@@ -23,6 +23,7 @@ class Run:
     trials: pd.DataFrame
     rows: pd.DataFrame  # method, number, step, examples, train/..., val/..., and curve/<lambda>
     per_query: pd.DataFrame
+    published: pd.DataFrame | None = None  # declared rows over seeds, with --stage published or ablate
 
     @property
     def metric(self) -> str:
@@ -53,6 +54,7 @@ def load_run(path: str | Path) -> Run:
     """
     path = Path(path)
     _check(path)
+    published = path / "published.parquet"
     return Run(
         path=path,
         manifest=_read_object(path / "manifest.json", ("name", "methods", "data")),
@@ -60,6 +62,7 @@ def load_run(path: str | Path) -> Run:
         trials=_read_frame(path / "trials.parquet", ("method", "number", "kind", "state", "value")),
         rows=_curves(path / "trials"),
         per_query=_read_frame(path / "per_query.parquet", ("row", "seed", "item", "class", "instance")),
+        published=_read_frame(published, ("method", "label", "seed", "precision")) if published.is_file() else None,
     )
 
 

@@ -13,6 +13,7 @@ from sbir.report.figures import Figure, importance_bars, lambda_curve, learning_
 from sbir.report.grid import Thumbnail, retrieval_grid, thumbnails
 from sbir.report.load import Run, load_run
 from sbir.report.parallel import parallel_coordinates
+from sbir.report.reproduction import controls, not_comparable, reproductions
 from sbir.report.table import (
     NONE,
     Line,
@@ -147,6 +148,9 @@ def _tables(run: Run) -> dict[str, Any]:
     return {
         "budgets": budgets(run) if len(run.manifest["methods"]) > 1 else ([], ""),
         "splits": _split_lines(run),
+        "reproductions": reproductions(run),
+        "source_reasons": ", ".join(not_comparable(run)),
+        "controls": controls(run),
         "gaps": _gaps(run) if len(run.manifest["methods"]) > 1 else {},
         "lines": lines,
         "spans": {line.row: _span(line, lines) for line in lines},

@@ -23,6 +23,7 @@ class Options:
     stage: str
     methods: str | None
     also: list[Path]
+    reported: Path | None
     trials: int
     final_seeds: int
     splits: int
@@ -47,6 +48,12 @@ def parse(script: str, doc: str | None, argv: Sequence[str] | None = None, *, tr
     add("--stage", choices=("search", "published", "ablate"), default="search", help="search; source's rows; ablation")
     add("--methods", metavar="NAMES", help="which of the script's methods, by name, with commas (default all)")
     add("--also", type=Path, action="append", default=[], metavar="SCRIPT", help="add the sweeps of another script")
+    add(
+        "--reported",
+        type=Path,
+        metavar="FILE",
+        help="figures to hold --stage published against (default: the sources')",
+    )
     add(
         "--trials",
         type=int,
@@ -99,6 +106,7 @@ def _options(script: str, given: argparse.Namespace, trials: int) -> Options:
         stage=given.stage,
         methods=given.methods,
         also=given.also,
+        reported=given.reported,
         trials=given.trials or (2 if given.smoke else trials),
         final_seeds=given.final_seeds if given.final_seeds is not None else (1 if given.smoke else 5),
         splits=given.splits,

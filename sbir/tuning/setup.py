@@ -25,6 +25,7 @@ from sbir.data.smoke import write_smoke_store
 from sbir.data.splits import Split, assign
 from sbir.data.transform import TransformSettings
 from sbir.metrics.distances import FUSIONS
+from sbir.report.reported import load_reported
 from sbir.training.settings import RUN_KEYS, group
 from sbir.tuning.options import Options
 from sbir.tuning.phases import other_splits
@@ -41,6 +42,7 @@ class Setup:
     def __init__(self, sweeps: Sequence[Sweep], options: Options) -> None:
         self.options = options
         self._run_settings = {key: _single(key, options.wanted[key]) for key in RUN_KEYS if key in options.wanted}
+        self.reported = load_reported(options.reported)
         self.resolved = self._resolve(sweeps, None)  # a typo is found before data are made
         self._check_names()
         self._open_store()

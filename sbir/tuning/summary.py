@@ -64,6 +64,7 @@ def write_tables(
         "comparison": _comparison(setup, scores),
         "methods": _budgets(setup, plans, trials),
         "splits": _splits(setup, plans, own, others),
+        "reported": _reported(setup) if published is not None else {},
         "looks_at_test": count_look(setup.options.runs, setup.split.hash, folder.name),
         "importance": finish.importance(plans),
         "times": {
@@ -154,6 +155,18 @@ def _budgets(setup: Setup, plans: Sequence[Plan], trials: pd.DataFrame) -> Table
             "num_axes": sum(not isinstance(domain, list) or len(domain) > 1 for domain in axes),
         }
     return found
+
+
+def _reported(setup: Setup) -> Table:
+    """What the sources report for the methods of this run, each row with what is left open."""
+    return {
+        table.id: {
+            "source": table.source,
+            "rows": [{**row, "open": table.left_open(row["row"])} for row in table.rows],
+        }
+        for table in setup.reported.values()
+        if table.id in setup.by_name and all({"row", "p_at_200", "map_at_200"} <= row.keys() for row in table.rows)
+    }
 
 
 def _splits(

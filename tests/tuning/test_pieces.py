@@ -280,8 +280,8 @@ def test_the_flags_are_these_and_no_others(capsys: pytest.CaptureFixture[str]) -
         parse("x", None, ["--help"])
     found = {word.strip("[],)") for word in capsys.readouterr().out.split() if word.strip("[],").startswith("--")}
     assert found == {
-        "--help", "--data", "--stage", "--methods", "--also", "--trials", "--final-seeds", "--splits", "--seed",
-        "--name", "--runs", "--address",
+        "--help", "--data", "--stage", "--methods", "--also", "--reported", "--trials", "--final-seeds",
+        "--splits", "--seed", "--name", "--runs", "--address",
         "--workers", "--time-limit", "--scale", "--set", "--wandb", "--extend", "--smoke",
     }  # fmt: skip
 

@@ -14,6 +14,7 @@ from sbir.report.grid import Thumbnail, retrieval_grid, thumbnails
 from sbir.report.load import Run, load_run
 from sbir.report.parallel import parallel_coordinates
 from sbir.report.reproduction import controls, not_comparable, reproductions
+from sbir.report.setup_text import setup_latex, setup_markdown, setup_paragraph
 from sbir.report.table import (
     NONE,
     Line,
@@ -46,11 +47,19 @@ class Plot:
 
 
 def write_report(run_dir: str | Path, *, thumbnail: Thumbnail | None = None) -> Path:
-    """Write the run's page, whole or not at all; `thumbnail` gives the pictures where the store cannot."""
+    """Write the run's page, and `setup.md` and `setup.tex`, each whole or not at all; the page's path.
+
+    `thumbnail` gives the pictures where the store cannot.
+    """
     run = load_run(run_dir)
-    path = run.path / REPORT
-    part = path.with_name(REPORT + ".part")
-    part.write_text(render(run, thumbnail or thumbnails(run)), encoding="utf-8")
+    _write(run.path / "setup.md", setup_markdown(run))
+    _write(run.path / "setup.tex", setup_latex(run))
+    return _write(run.path / REPORT, render(run, thumbnail or thumbnails(run)))
+
+
+def _write(path: Path, text: str) -> Path:
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
     part.replace(path)
     return path
 
@@ -151,6 +160,7 @@ def _tables(run: Run) -> dict[str, Any]:
         "reproductions": reproductions(run),
         "source_reasons": ", ".join(not_comparable(run)),
         "controls": controls(run),
+        "setup": setup_paragraph(run),
         "gaps": _gaps(run) if len(run.manifest["methods"]) > 1 else {},
         "lines": lines,
         "spans": {line.row: _span(line, lines) for line in lines},

@@ -1,5 +1,7 @@
 """The reproduction table: hand-made trainings against reported rows, with figures worked out by hand."""
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from sbir.report.load import Run, load_run
 from sbir.report.page import render
 from sbir.report.reproduction import controls, not_comparable, reproductions
+from sbir.report.setup_text import setup_latex, setup_markdown
 
 MakeRun = Callable[..., Path]
 
@@ -120,3 +123,22 @@ def test_labels_are_text_on_the_page(sketchy: Run) -> None:
     assert "<b>b</b>" not in page
     assert "&lt;b&gt;b&lt;/b&gt;" in page
     assert "Reported versus reproduced" in page
+
+
+def test_the_setup_is_told_in_markdown_and_latex(make_run: MakeRun) -> None:
+    folder = make_run()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest |= {
+        "domains": {"cross_modal": {"method/a_b": [1, 2], "train/lr": "1e-05 to 0.001 (log)"}},
+        "stage": "search",
+    }
+    manifest |= {"labels": {"cross_modal": "CMDT & co"}, "trials": 12, "final_seeds": 3}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    run = load_run(folder)
+    text, tex = setup_markdown(run), setup_latex(run)
+    assert "| CMDT & co | a_b | 1, 2 | – |" in text
+    assert r"CMDT \& co & a\_b & 1, 2 & – \\" in tex
+    assert "a budget of 12 full-length trainings per method" in text
+    hours = run.trials["device_seconds"].sum() / 3600
+    assert f"{hours:.2f} device-hours" in text
+    assert not re.search(r"(?<!\\)%", tex)

@@ -81,7 +81,7 @@ class Phases:
 
     def _refit(self, resolved: Resolved, winner: FrozenTrial) -> Plan:
         attributes = self._fixed(resolved, winner)
-        wanted = [attributes | {"replicate": seed, "label": f"seed {seed}"} for seed in self._seeds]
+        wanted = [attributes | {"replicate": seed, "label": f"seed {seed}"} for seed in self._seeds(attributes)]
         return self._declared(resolved, f"{resolved.sweep.name}-{winner.number}", wanted, "refit")
 
     def _other_splits(self, resolved: Resolved, winner: FrozenTrial) -> Plan:
@@ -89,7 +89,7 @@ class Phases:
         wanted = [
             attributes | {"replicate": seed, "split": spec, "label": f"{spec} seed {seed}"}
             for spec in other_splits(self._options.splits)
-            for seed in self._seeds
+            for seed in self._seeds(attributes)
         ]
         return self._declared(resolved, f"{resolved.sweep.name}-{winner.number}", wanted, "splits")
 
@@ -103,13 +103,13 @@ class Phases:
             fixed["variants"] = {name: dict(settings) for name, settings in resolved.sweep.variants.items()}
             wanted += [
                 fixed | {"replicate": seed + 100 * given["replicate"], "label": f"{given['label']}, seed {seed}"}
-                for seed in self._seeds
+                for seed in self._seeds(fixed)
             ]
         return self._declared(resolved, resolved.sweep.name, wanted, "source")
 
-    @property
-    def _seeds(self) -> range:
-        return range(1, self._options.final_seeds + 1)
+    def _seeds(self, fixed: dict[str, Any]) -> range:
+        """The final seeds; one for a closed form, which has none."""
+        return range(1, (self._options.final_seeds if fixed["steps"] else 1) + 1)
 
     def _fixed(self, resolved: Resolved, trial: FrozenTrial) -> dict[str, Any]:
         """A trial's settings, and the steps and the lambda that validation chose, scaled to train + val."""

@@ -25,8 +25,22 @@ def verdicts(run: Run) -> list[str]:
     rival = max(baselines, key=lambda row: _mean(row, run.metric) or 0.0)
     if len(methods) == 1:
         return [_verdict(run, methods[0], rival)]
-    best = sorted(methods, key=lambda row: -(_mean(row, run.metric) or 0.0))
-    return [*_candidates(run), *(_verdict(run, row, rival) for row in best)]
+    return [*_candidates(run), _against_baseline(run, methods, rival)]
+
+
+def _against_baseline(run: Run, methods: list[Mapping[str, Any]], rival: Mapping[str, Any]) -> str:
+    """All methods in one sentence: each pair by itself, so among many methods some may stand out by chance."""
+    groups: dict[str, list[str]] = {"better": [], "not told apart from it": [], "worse": [], "not compared": []}
+    for row in sorted(methods, key=lambda row: -(_mean(row, run.metric) or 0.0)):
+        found = difference(run.per_query, row["row"], rival["row"], run.metric)
+        groups[_place(found[0]) if found else "not compared"].append(f"{row['row']} {percent(_mean(row, run.metric))}")
+    told = [f"{name}: {', '.join(rows)}" for name, rows in groups.items() if rows]
+    head = f"Against {rival['row']} ({percent(_mean(rival, run.metric))} %, the best baseline on test), each by itself"
+    return f"{head}: {'; '.join(told)}."
+
+
+def _place(gap: Interval) -> str:
+    return "better" if gap.low > 0 else "worse" if gap.high < 0 else "not told apart from it"
 
 
 def _candidates(run: Run) -> list[str]:

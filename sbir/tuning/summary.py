@@ -81,7 +81,8 @@ def _question(setup: Setup) -> str:
     where = f"on {setup.manifest['dataset']} ({setup.protocol.name})"
     if len(labels) == 1:
         return f"Which setting of {labels[0]} retrieves best {where}?"
-    return f"Which of {', '.join(labels)} retrieves best {where}?"
+    named = ", ".join(labels) if len(labels) <= 4 else f"{len(labels)} methods"
+    return f"Which of {named} retrieves best {where}?"
 
 
 def _table(setup: Setup, baselines: list[Baseline], scores: list[finish.Scores], winners: Table) -> list[Table]:

@@ -25,10 +25,10 @@ def cache_folder() -> Path:
 def embedded_store() -> Path:
     """The store of the procedural doodles with VGG-16 features of seeded random weights at 64 pixels.
 
-    The first call generates and extracts, about a minute on two cores; later ones return at once. A damaged store is
-    made again. Two processes do not make it twice: the second waits.
+    The first call generates and extracts, about a minute on two cores; later ones return at once. Damaged data or a
+    damaged store are made again. Two processes do not make it twice: the second waits.
     """
-    from sbir.data.doodles import VERSION, write_doodles
+    from sbir.data.doodles import VERSION, is_written, write_doodles
 
     folder = cache_folder()
     data = folder / f"doodles-{VERSION}-demo"
@@ -36,7 +36,10 @@ def embedded_store() -> Path:
     with _alone(folder):
         if _usable(store):
             return store
-        if not data.is_dir():
+        if not is_written(data, size="demo", seed=SEED):
+            if data.exists():
+                logger.warning("the cached doodles are damaged or of another version and made again: %s", data)
+                shutil.rmtree(data)
             write_doodles(data, size="demo", seed=SEED)
         from sbir.features.extract import extract
 

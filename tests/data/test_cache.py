@@ -1,8 +1,11 @@
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sbir.data import doodles
 from sbir.data.cache import cache_folder, embedded_store
 from sbir.data.smoke import write_smoke_store
 
@@ -15,6 +18,9 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def write_doodles(root: Path, **settings: Any) -> None:
         made.append(f"doodles {settings['size']} {settings['seed']}")
         root.mkdir()
+        (root / "doodles.json").write_text(
+            json.dumps({"version": doodles.VERSION, **settings, "synthetic": True, "files": 0})
+        )
 
     def extract(root: Path, out: Path, **settings: Any) -> Path:
         made.append(f"features {settings['backbone']} {settings['weights']} {settings['size']}")
@@ -48,6 +54,25 @@ def test_a_damaged_store_is_made_again(calls: list[str], caplog: pytest.LogCaptu
     embedded_store()
     assert calls == ["doodles demo 0", "features vgg16 random 64", "features vgg16 random 64"]
     assert "it was cut short" in caplog.text
+
+
+@pytest.mark.parametrize("harm", ["version", "file", "about"])
+def test_data_of_another_version_or_with_other_files_are_made_again(
+    calls: list[str], caplog: pytest.LogCaptureFixture, harm: str
+) -> None:
+    store = embedded_store()
+    data = store.parent / f"doodles-{doodles.VERSION}-demo"
+    about = json.loads((data / "doodles.json").read_text())
+    if harm == "version":
+        (data / "doodles.json").write_text(json.dumps(about | {"version": doodles.VERSION - 1}))
+    elif harm == "file":
+        (data / "doodles.json").write_text(json.dumps(about | {"files": 1}))
+    else:
+        (data / "doodles.json").unlink()
+    shutil.rmtree(store)
+    embedded_store()
+    assert calls == ["doodles demo 0", "features vgg16 random 64"] * 2
+    assert "doodles are damaged or of another version" in caplog.text
 
 
 def test_the_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ def swan(s: Shape) -> list[Part]:
         wing,
         neck,
         ellipse("head", 0.55, -high, 0.12, 0.09),
+        ellipse("eye", 0.58, -high - 0.02, 0.025),
         poly("beak", (0.64, -high - 0.05), (0.85, -high + 0.02), (0.64, -high + 0.06)),
     ]
 
@@ -189,7 +190,8 @@ def spider(s: Shape) -> list[Part]:
         for k in (-1, 1)
         for y in (-0.35, -0.1, 0.15, 0.4)
     ]
-    return [*legs, ellipse("body", 0, 0.2, 0.3, 0.34), ellipse("head", 0, -0.22, 0.17)]
+    spots = [ellipse("spot", 0, y, 0.08) for y in (0.05, 0.22, 0.39)]
+    return [*legs, ellipse("body", 0, 0.2, 0.3, 0.34), *spots, ellipse("head", 0, -0.22, 0.17)]
 
 
 def ant(s: Shape) -> list[Part]:

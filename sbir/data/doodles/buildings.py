@@ -75,7 +75,7 @@ def lighthouse(s: Shape) -> list[Part]:
         *rays,
         poly("tower", (-fat, -0.45), (fat, -0.45), (fat + 0.15, 0.85), (-fat - 0.15, 0.85)),
         *stripes,
-        box("window", -0.15, -0.72, 0.15, -0.45),
+        box("lantern", -0.15, -0.72, 0.15, -0.45),
         poly("roof", (-0.2, -0.72), (0, -0.95), (0.2, -0.72)),
     ]
 
@@ -115,14 +115,17 @@ def table(s: Shape) -> list[Part]:
         bar("leg", x, -0.05, x, 0.6 * s.num("leg", 0.8, 1.2), 0.09)
         for x in (-wide + 0.1, -wide * 0.55, wide * 0.55, wide - 0.1)
     ]
-    return [*legs, poly("seat", (-wide, -0.05), (-wide + 0.25, -0.3), (wide - 0.12, -0.3), (wide, -0.05))]
+    slats = [bar("slat", -wide * 0.7, 0.3, wide * 0.7, 0.3, 0.06)] if s.pick("slat", 2) else []
+    return [*slats, *legs, poly("seat", (-wide, -0.05), (-wide + 0.25, -0.3), (wide - 0.12, -0.3), (wide, -0.05))]
 
 
 def lamp(s: Shape) -> list[Part]:
     """A shade on a stand."""
     top, low = s.num("shade top", 0.16, 0.28), s.num("shade", 0.4, 0.58)
+    cord = [line("rope", (0.15, -0.2), (0.15, 0.15))] if s.pick("cord", 2) else []
     return [
-        ellipse("base", 0, 0.8, 0.35, 0.1),
+        *cord,
+        ellipse("base", 0, 0.8, s.num("base", 0.25, 0.42), 0.1),
         bar("stand", 0, -0.2, 0, 0.8, 0.07),
         poly("shade", (-top, -0.8), (top, -0.8), (low, -0.2), (-low, -0.2)),
     ]

@@ -35,7 +35,7 @@ def caption(name: str, stand: dict[str, float], rng: np.random.Generator) -> dic
     """One caption in each language; attributes are left out at random."""
     seen = [
         "left" if stand["mirror"] else "right",
-        "large" if stand["size"] > 0.385 else "small",
+        "large" if stand["size"] > 0.86 else "small",
         "tilted" if abs(stand["turn"]) > 4 else "upright",
     ]
     kept = [word for word in seen if rng.random() < 0.6]

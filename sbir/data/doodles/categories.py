@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sbir.data.doodles.animals import ANIMALS
+from sbir.data.doodles.build import individual
 from sbir.data.doodles.buildings import BUILDINGS
 from sbir.data.doodles.mammals import MAMMALS
 from sbir.data.doodles.shape import Category, Part, Shape
@@ -57,10 +58,10 @@ def distance(first: dict[str, float], second: dict[str, float]) -> float:
 def _difference(key: str, first: float | None, second: float | None) -> float:
     if first is None or second is None:
         return 1.0
-    return abs(first - second) if not key.startswith("#") else float(int(first * 4) != int(second * 4))
+    return abs(first - second) if not key.startswith("#") else float(first != second)
 
 
 _DECLARED = {**MAMMALS, **ANIMALS, **VEHICLES, **BUILDINGS, **THINGS}
-CATEGORIES = {name: Kind(name, family, draw) for name, (family, draw) in sorted(_DECLARED.items())}
+CATEGORIES = {name: Kind(name, family, individual(draw)) for name, (family, draw) in sorted(_DECLARED.items())}
 FAMILIES = sorted({kind.family for kind in CATEGORIES.values()})
 SAME_RASTER = (("lollipop", "magnifying_glass"), ("donut", "wheel"))  # told apart by their stroke order

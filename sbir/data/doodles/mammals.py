@@ -45,7 +45,9 @@ def _ears(kind: str, x: float, y: float, size: float) -> list[Part]:
 def _tail(s: Shape, kind: str, x: float, y: float) -> list[Part]:
     up = s.num("tail", -0.25, 0.25)
     if kind == "curl":
-        return [arc("tail", x - 0.08, y, 0.1, 0.1, 0, 300)]
+        return [arc("tail", x - 0.08, y + up * 0.4, 0.1, 0.1, 0, 300)]
+    if kind == "round":
+        return [ellipse("tail", x - 0.05, y + 0.05 + up * 0.4, 0.12)]
     if kind == "long":
         return [line("tail", (x, y), (x - 0.2, y - 0.1 + up), (x - 0.28, y - 0.4 + up))]
     if kind == "bush":
@@ -87,11 +89,14 @@ def giraffe(s: Shape) -> list[Part]:
 
 def elephant(s: Shape) -> list[Part]:
     """A trunk and a big ear."""
-    parts = _quadruped(s, neck=0.15, leg=0.42, fat=0.42, ears="none", tail="thin", head=0.3)[:6]
+    parts = _quadruped(s, neck=0.15, leg=0.42, fat=0.42, ears="none", tail="thin", head=0.3)
+    *parts, tail = [*parts[:6], parts[-1]]  # other ears and eyes than the common ones
     x, y = parts[5].points.mean(0)
     trunk = s.num("trunk", 0.4, 0.7)
     return [
+        tail,
         *parts,
+        ellipse("eye", x + 0.15, y - 0.06, 0.035),
         ellipse("ear", x - 0.18, y + 0.02, 0.2, 0.28),
         line("trunk", (x + 0.25, y), (x + 0.42, y + trunk * 0.6), (x + 0.36, y + trunk), (x + 0.5, y + trunk)),
     ]
@@ -122,8 +127,7 @@ def camel(s: Shape) -> list[Part]:
 
 def rabbit(s: Shape) -> list[Part]:
     """Long ears and a round tail."""
-    parts = _quadruped(s, neck=0.22, leg=0.22, fat=0.36, ears="long", tail="thin", head=0.24)
-    return [*parts[:-1], ellipse("tail", -0.62, 0, 0.12)]
+    return _quadruped(s, neck=0.22, leg=0.22, fat=0.36, ears="long", tail="round", head=0.24)
 
 
 def turtle(s: Shape) -> list[Part]:

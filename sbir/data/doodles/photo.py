@@ -9,25 +9,46 @@ from sbir.data.doodles.shape import Part, Points, Shape, rotate
 
 Color = tuple[int, int, int]
 OVERSAMPLE = 2
-LIGHT, MIDDLE, DARK = (185, 250), (130, 235), (5, 115)  # of a channel: ground, clutter, object
+SIZES = (0.78, 0.94)  # of the picture
+TRUNCATED, CUTS = 0.13, (0.12, 0.3)  # how many photos are cut by the border, and how much of the object
+ROAM = 0.5  # of the room beside the object
+SHADE, TEXTURE = 0.08, 4  # of the light across the picture, in parts; of the ground, in grey levels
+CLUTTER, OCCLUDED = (1, 4), 0.25  # parts behind the object; photos with something before it
+LIGHT, MIDDLE, DARK = (225, 250), (130, 235), (10, 90)  # of a channel: ground, clutter, object
 
 
-def pose(rng: np.random.Generator) -> dict[str, float]:
-    """How the object stands before the camera."""
-    return {
-        "mirror": float(rng.random() < 0.2),
+def pose(parts: list[Part], rng: np.random.Generator) -> dict[str, float]:
+    """How the object stands before the camera, and where in the picture.
+
+    `size` is the part of the picture that its longer side takes, `cut` the part of its width or height that lies beyond
+    the border, 0 for most.
+    """
+    stand = {
+        "mirror": float(rng.random() < 0.5),
         "turn": float(rng.uniform(-8, 8)),
         "squash": float(rng.uniform(0.85, 1.0)),
-        "size": float(rng.uniform(0.33, 0.44)),
-        "x": float(rng.uniform(0.42, 0.58)),
-        "y": float(rng.uniform(0.42, 0.58)),
+        "size": float(rng.uniform(*SIZES)),
+        "cut": float(rng.uniform(*CUTS)) if rng.random() < TRUNCATED else 0.0,
     }
+    turned = _turned(np.concatenate([part.points for part in parts]), stand)
+    low, high = turned.min(0), turned.max(0)
+    scale = stand["size"] / float((high - low).max())
+    extent = (high - low) * scale
+    centre = 0.5 + rng.uniform(-0.5, 0.5, 2) * (1 - extent) * ROAM
+    if stand["cut"]:
+        axis, beyond = int(rng.integers(2)), float(rng.integers(2))
+        centre[axis] = beyond - (2 * beyond - 1) * extent[axis] * (0.5 - stand["cut"])
+    x, y = centre - (low + high) / 2 * scale
+    return {**stand, "scale": scale, "x": float(x), "y": float(y)}
 
 
 def place(points: Points, stand: dict[str, float]) -> Points:
     """Object coordinates to fractions of the picture."""
-    turned = rotate(points * [(-1 if stand["mirror"] else 1) * stand["squash"], 1], stand["turn"])
-    return turned * stand["size"] + [stand["x"], stand["y"]]
+    return _turned(points, stand) * stand["scale"] + [stand["x"], stand["y"]]
+
+
+def _turned(points: Points, stand: dict[str, float]) -> Points:
+    return rotate(points * [(-1 if stand["mirror"] else 1) * stand["squash"], 1], stand["turn"])
 
 
 def render(parts: list[Part], stand: dict[str, float], rng: np.random.Generator, size: int) -> Image.Image:
@@ -35,13 +56,13 @@ def render(parts: list[Part], stand: dict[str, float], rng: np.random.Generator,
     large = size * OVERSAMPLE
     image = _ground(rng, large)
     draw = ImageDraw.Draw(image)
-    for _ in range(int(rng.integers(1, 4))):
+    for _ in range(int(rng.integers(*CLUTTER))):
         _clutter(draw, rng, large)
     base = _color(rng, DARK)
     colors = {name: _near(base, rng, 90) for name in sorted({part.name for part in parts})}
     for part in parts:
         _fill(draw, place(part.points, stand) * large, part, colors[part.name], large)
-    if rng.random() < 0.25:
+    if rng.random() < OCCLUDED:
         _occlude(draw, rng, large)
     return _light(image, rng).resize((size, size), Image.Resampling.BOX)
 
@@ -52,7 +73,7 @@ def _ground(rng: np.random.Generator, size: int) -> Image.Image:
     a = rng.uniform(0, 2 * np.pi)
     ramp = np.linspace(-0.5, 0.5, size)
     mix = np.clip(0.5 + ramp[None] * np.cos(a) + ramp[:, None] * np.sin(a), 0, 1)[..., None]
-    texture = np.kron(rng.normal(0, 5, (size // 8, size // 8, 1)), np.ones((8, 8, 1)))
+    texture = np.kron(rng.normal(0, TEXTURE, (size // 8, size // 8, 1)), np.ones((8, 8, 1)))
     return Image.fromarray(np.clip(first * mix + second * (1 - mix) + texture, 0, 255).astype(np.uint8))
 
 
@@ -82,7 +103,7 @@ def _occlude(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: int) -> 
 def _light(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     pixels: NDArray[np.float64] = np.asarray(image, dtype=np.float64)
     ramp = np.linspace(-1, 1, len(pixels))
-    a, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.18)
+    a, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0, SHADE)
     shade = 1 + strength * (ramp[None] * np.cos(a) + ramp[:, None] * np.sin(a))
     noise = rng.normal(0, 6, pixels.shape)
     return Image.fromarray(np.clip(pixels * shade[..., None] + noise, 0, 255).astype(np.uint8))

@@ -31,7 +31,9 @@ class Shape:
 
     def pick(self, name: str, count: int) -> int:
         """A discrete parameter in [0, count); named with a leading `#`, since it compares by equality."""
-        return int(self._unit(f"#{name}") * count)
+        chosen = int(self._unit(f"#{name}") * count)
+        self.values[f"#{name}"] = (chosen + 0.5) / count  # equal numbers for equal choices
+        return chosen
 
     def _unit(self, name: str) -> float:
         if name not in self.values:

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from sbir.data.doodles.categories import CATEGORIES, SAME_RASTER
+from sbir.data.doodles.contour import resample, union
 from sbir.data.doodles.shape import Part, Points, Shape
 
 DRAWERS = 12
@@ -25,8 +26,9 @@ class Drawer:
     big_head: float  # factor on small round parts
     drop: float  # probability of leaving out a part
     symbol: float  # probability of a symbolic outline with few corners
-    merge: float  # probability of leaving out the line between two parts
+    merge: float  # probability of drawing a part and its neighbour as one outline
     gap: float  # of an outline's end: below 0 it overshoots
+    facing: float  # probability of drawing the mirror image of the photo
     turned: float  # how much of the photo's rotation is drawn
     order: int  # 0: as it is built, 1: large parts first, 2: from left to right
     pace: float  # units per millisecond
@@ -35,7 +37,7 @@ class Drawer:
 
 def drawer(number: int) -> Drawer:
     """The habits of drawer `number`, the same in every data set."""
-    rng = np.random.default_rng([1, 77, number])
+    rng = np.random.default_rng([2, 77, number])
     return Drawer(
         number,
         wobble=rng.uniform(0.004, 0.02),
@@ -43,9 +45,10 @@ def drawer(number: int) -> Drawer:
         big_head=rng.uniform(0.9, 1.25),
         drop=rng.uniform(0.0, 0.12),
         symbol=rng.uniform(0.0, 0.25),
-        merge=rng.uniform(0.0, 0.25),
+        merge=rng.uniform(0.0, 0.4),
         gap=rng.uniform(-0.12, 0.1),
-        turned=rng.uniform(0.0, 0.6),
+        facing=rng.uniform(0.0, 0.15),
+        turned=rng.uniform(0.3, 1.0),
         order=number % 3,
         pace=rng.uniform(0.0008, 0.003),
         pen=rng.uniform(1.8, 3.4),
@@ -74,12 +77,15 @@ def draw_sketch(
         CATEGORIES[name].draw(shape)
         values = shape.values
     parts = _ordered(name, CATEGORIES[name].parts(values), habits)
-    lines = [_stroke(part, habits, rng) for part in _kept(parts, habits, rng, whole=name in IN_ORDER)]
+    if name not in IN_ORDER:
+        parts = merged(_kept(parts, habits, rng), habits.merge, rng)
+    lines = [_stroke(part, habits, rng) for part in parts]
     if bad and (name in IN_ORDER or rng.random() < 0.5):
         lines = [_scribble(rng)] if rng.random() < 0.5 else lines[: max(1, len(lines) // 2)]
     angle = np.radians(stand["turn"] * habits.turned)
     spin = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    flip = np.array([-habits.wide if stand["mirror"] else habits.wide, 1.0])
+    mirrored = bool(stand["mirror"]) != bool(rng.random() < habits.facing)
+    flip = np.array([-habits.wide if mirrored else habits.wide, 1.0])
     return Sketch(_timed(_fit([line * flip @ spin for line in lines]), habits, rng), number, bad)
 
 
@@ -104,11 +110,25 @@ def _ordered(name: str, parts: list[Part], habits: Drawer) -> list[Part]:
     return parts
 
 
-def _kept(parts: list[Part], habits: Drawer, rng: np.random.Generator, *, whole: bool) -> list[Part]:
+def _kept(parts: list[Part], habits: Drawer, rng: np.random.Generator) -> list[Part]:
     """Small parts are left out now and then, never the largest one."""
     areas = [float(np.ptp(part.points, axis=0).prod()) for part in parts]
-    keep = [whole or area >= max(areas) * 0.5 or rng.random() >= habits.drop for area in areas]
+    keep = [area >= max(areas) * 0.5 or rng.random() >= habits.drop for area in areas]
     return [part for part, kept in zip(parts, keep, strict=True) if kept]
+
+
+def merged(parts: list[Part], chance: float, rng: np.random.Generator) -> list[Part]:
+    """Now and then a part and the first one that overlaps it become one outline, in the place of the former."""
+    left, done = list(parts), []
+    while left:
+        part = left.pop(0)
+        if rng.random() < chance:
+            at, whole = next(
+                ((at, whole) for at, other in enumerate(left) if (whole := union(part, other)) is not None), (-1, part)
+            )
+            left, part = [other for index, other in enumerate(left) if index != at], whole
+        done.append(part)
+    return done
 
 
 def _stroke(part: Part, habits: Drawer, rng: np.random.Generator) -> Points:
@@ -119,33 +139,23 @@ def _stroke(part: Part, habits: Drawer, rng: np.random.Generator) -> Points:
     if part.closed and len(points) > 12 and rng.random() < habits.symbol:
         points = points[:: len(points) // 6]
     if part.closed:
-        points = _closed(np.roll(points, int(rng.integers(len(points))), axis=0), habits, rng)
-    dense = _resample(points, 0.06)
+        points = _closed(np.roll(points, int(rng.integers(len(points))), axis=0), habits)
+    dense = resample(points, 0.06)
     shift = rng.normal(0, 1.2 * habits.wobble, 2)
     tremor = np.cumsum(rng.normal(0, habits.wobble, dense.shape), 0) * 0.5
     tremor -= np.linspace(0, 1, len(dense))[:, None] * tremor[-1] * 0.8
     return dense + shift + tremor
 
 
-def _closed(points: Points, habits: Drawer, rng: np.random.Generator) -> Points:
+def _closed(points: Points, habits: Drawer) -> Points:
     """Back to the start, stopping short of it or going on beyond it."""
     ring = np.concatenate([points, points[:1]])
-    if rng.random() < habits.merge:
-        return ring[: max(3, int(len(ring) * 0.8))]
     extra = ring[-1] + (ring[1] - ring[0]) * -habits.gap
     return np.concatenate([ring[:-1], ring[-1:] if habits.gap > 0 else np.stack([ring[-1], extra])])
 
 
-def _resample(points: Points, step: float) -> Points:
-    lengths = np.hypot(*np.diff(points, axis=0).T)
-    along = np.concatenate([[0], np.cumsum(lengths)])
-    count = max(3, int(along[-1] / step) + 1)
-    at = np.linspace(0, along[-1], count)
-    return np.stack([np.interp(at, along, points[:, 0]), np.interp(at, along, points[:, 1])], 1)
-
-
 def _scribble(rng: np.random.Generator) -> Points:
-    return _resample(np.clip(np.cumsum(rng.normal(0, 0.4, (14, 2)), 0), -1, 1), 0.06)
+    return resample(np.clip(np.cumsum(rng.normal(0, 0.4, (14, 2)), 0), -1, 1), 0.06)
 
 
 def _fit(lines: list[Points]) -> list[Points]:

@@ -12,6 +12,7 @@ def cup(s: Shape) -> list[Part]:
         arc("handle", wide, 0.05, grip, 0.26, -90, 90),
         poly("body", (-wide, -0.45), (wide, -0.45), (wide * 0.88, 0.6), (-wide * 0.88, 0.6)),
         ellipse("rim", 0, -0.45, wide, 0.1),
+        bar("stripe", -wide * 0.93, 0.1, wide * 0.93, 0.1, s.num("stripe", 0.12, 0.24)),
     ]
 
 
@@ -53,14 +54,16 @@ def wine_glass(s: Shape) -> list[Part]:
         ellipse("base", 0, 0.13 + stem, 0.32, 0.08),
         bowl,
         ellipse("rim", 0, -0.6, wide, 0.08),
+        bar("stripe", -wide * 0.8, -0.3, wide * 0.8, -0.3, 0.06),
     ]
 
 
 def tree(s: Shape) -> list[Part]:
     """A trunk under a round crown."""
     wide = s.num("crown", 0.4, 0.6)
+    hole = [ellipse("hole", 0, 0.55, 0.07, 0.1)] if s.pick("hole", 2) else []
     crown = [ellipse("crown", x, y, wide * 0.62) for x, y in ((-wide * 0.6, -0.2), (wide * 0.6, -0.2), (0, -0.5))]
-    return [poly("trunk", (-0.1, 0), (0.1, 0), (0.16, 0.9), (-0.16, 0.9)), *crown]
+    return [poly("trunk", (-0.1, 0), (0.1, 0), (0.16, 0.9), (-0.16, 0.9)), *hole, *crown]
 
 
 def palm(s: Shape) -> list[Part]:
@@ -70,10 +73,10 @@ def palm(s: Shape) -> list[Part]:
         poly(
             "leaf",
             (bend, -0.4),
-            (bend + 0.35 * np.cos(a), -0.5 + 0.3 * np.sin(a) - 0.08),
+            (bend + 0.35 * np.cos(a), -0.62 + 0.3 * np.sin(a)),
             (bend + s.num("leaf", 0.6, 0.75) * np.cos(a), -0.3 + 0.35 * np.sin(a)),
         )
-        for a in np.radians([200, 240, 300, 340, 20, 160])
+        for a in np.radians([200, 340, 160, 20, 240, 300])
     ]
     return [poly("trunk", (-0.08, 0.9), (0.1, 0.9), (bend + 0.06, -0.4), (bend - 0.06, -0.4)), *fronds]
 
@@ -115,6 +118,7 @@ def cactus(s: Shape) -> list[Part]:
     return [
         *arms,
         ellipse("trunk", 0, 0.05, 0.19, 0.8),
+        *[ellipse("petal", x, -0.78, 0.12) for x in (-0.1, 0.1)],
         poly("pot", (-0.35, 0.6), (0.35, 0.6), (0.26, 0.95), (-0.26, 0.95)),
     ]
 
@@ -125,6 +129,7 @@ def hammer(s: Shape) -> list[Part]:
     return [
         bar("handle", 0, -0.45, 0, 0.95, 0.13 * s.num("thick", 0.8, 1.2)),
         poly("head", (-wide, -0.75), (wide * 0.6, -0.75), (wide, -0.6), (wide * 0.6, -0.42), (-wide, -0.42)),
+        *([ellipse("hole", 0, 0.85, 0.05)] if s.pick("hole", 2) else []),
     ]
 
 
@@ -167,26 +172,39 @@ def umbrella(s: Shape) -> list[Part]:
 
 def lollipop(s: Shape) -> list[Part]:
     """A disc on a stick: drawn disc first, which tells it from a magnifying glass."""
-    size = s.num("size", 0.36, 0.5)
-    return [ellipse("ring", 0, -0.4, size), bar("stick", 0, -0.4 + size, 0, 0.75 + 0.2 * s.num("stick", 0, 1), 0.09)]
+    disc, stick = _disc_on_stick(s, "stick")
+    return [*disc, stick]
 
 
 def magnifying_glass(s: Shape) -> list[Part]:
     """A ring on a handle: drawn handle first."""
-    size = s.num("size", 0.36, 0.5)
-    return [bar("handle", 0, -0.4 + size, 0, 0.75 + 0.2 * s.num("handle", 0, 1), 0.11), ellipse("ring", 0, -0.4, size)]
+    disc, handle = _disc_on_stick(s, "handle")
+    return [handle, *disc]
+
+
+def _disc_on_stick(s: Shape, name: str) -> tuple[list[Part], Part]:
+    size, thick = s.num("size", 0.36, 0.5), s.num("thick", 0.07, 0.13)
+    bright = [arc("spiral", 0, -0.4, size * 0.6, size * 0.6, 150, 330)] if s.pick("bright", 2) else []
+    return [ellipse("ring", 0, -0.4, size), *bright], bar(name, 0, -0.4 + size, 0, s.num("long", 0.7, 0.98), thick)
 
 
 def donut(s: Shape) -> list[Part]:
     """A ring with a hole: drawn from the inside out, a wheel the other way."""
-    size = s.num("size", 0.62, 0.82)
-    return [ellipse("ring", 0, 0, size), ellipse("hole", 0, 0, size * s.num("hole", 0.3, 0.42))]
+    return _rings(s, "ring", "hole")
 
 
 def wheel(s: Shape) -> list[Part]:
     """A tyre and a rim."""
-    size = s.num("size", 0.62, 0.82)
-    return [ellipse("wheel", 0, 0, size), ellipse("rim", 0, 0, size * s.num("rim", 0.3, 0.42))]
+    return _rings(s, "wheel", "rim")
+
+
+def _rings(s: Shape, outer: str, inner: str) -> list[Part]:
+    size, hole = s.num("size", 0.62, 0.82), s.num("hole", 0.3, 0.42)
+    spots = [
+        ellipse("spot", size * 0.7 * np.cos(a), size * 0.7 * np.sin(a), 0.06)
+        for a in np.radians(s.num("turn", 0, 90) + 72 * np.arange(5))
+    ]
+    return [ellipse(outer, 0, 0, size), ellipse(inner, 0, 0, size * hole), *spots]
 
 
 THINGS: dict[str, tuple[str, Category]] = {

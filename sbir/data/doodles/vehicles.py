@@ -50,6 +50,7 @@ def bicycle(s: Shape) -> list[Part]:
         line("frame", (-0.25, -0.32), (0.0, 0.25)),
         line("fork", (gap, 0.25), (0.32, -0.4), (0.5, -0.45)),
         bar("saddle", -0.38, -0.34, -0.12, -0.34, 0.08),
+        *([box("basket", 0.42, -0.4, 0.75, -0.12)] if s.pick("basket", 2) else []),
     ]
 
 
@@ -142,6 +143,7 @@ def sailboat(s: Shape) -> list[Part]:
     return [
         poly("hull", (-0.7, 0.35), (0.7, 0.35), (0.45, 0.7), (-0.5, 0.7)),
         bar("mast", 0, 0.35, 0, 0.35 - high - 0.1, 0.05),
+        *([poly("flag", (0, 0.25 - high), (0.25, 0.32 - high), (0, 0.38 - high))] if s.pick("flag", 2) else []),
         poly("sail", (0.06, 0.25), (0.06, 0.3 - high), (0.06 + wide, 0.25)),
         poly("sail", (-0.06, 0.25), (-0.06, 0.4 - high), (-wide * 0.75, 0.25)),
     ]

@@ -2,7 +2,7 @@
 
 import json
 import multiprocessing
-import shutil
+import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,8 @@ from sbir.data.doodles.categories import CATEGORIES
 from sbir.data.doodles.photo import pose, render
 from sbir.data.doodles.sketch import DRAWERS, Sketch, draw_sketch, drawer, rasterise
 
-VERSION = 1  # of the generator; figures of two versions share no table, and none is tuned to a method
+VERSION = 2  # of the generator: a change of one pixel is a new version, and the card's hash of pixels holds it to that
+ABOUT = "doodles.json"  # what was written, last of all
 Size = Literal["demo", "full"]
 
 
@@ -41,25 +42,46 @@ def write_doodles(root: str | Path, *, size: Size = "demo", seed: int = 0) -> No
     """Write the procedural data set: `photo/`, `sketch/`, `strokes/`, captions, attributes and the split.
 
     Synthetic: an embedded default, a fixture and an oracle, never evidence. The same (VERSION, size, seed) gives the
-    same pictures. Nothing is at `root` before all of it is. Raises `ValueError` on an unknown size or an existing path.
+    same pictures. Nothing is at `root` before all of it is, and nothing is left behind by an error. Raises `ValueError`
+    on an unknown size, a negative seed or an existing path.
     """
     root = Path(root)
     if size not in EXTENTS:
         raise ValueError(f"size must be one of {', '.join(EXTENTS)}, got {size!r}")
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0, got {seed}")
     if root.exists():
         raise ValueError(f"doodles are written to a new folder, {root} exists; remove it or take another")
-    part = root.with_name(f"{root.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    jobs = [(str(part), name, size, seed) for name in CATEGORIES]
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{root.name}.part-", dir=root.parent) as scratch:
+        whole = Path(scratch) / "whole"  # inside: what TemporaryDirectory makes is for its owner's eyes only
+        whole.mkdir()
+        _write_all(whole, size, seed)
+        whole.replace(root)
+
+
+def _write_all(root: Path, size: Size, seed: int) -> None:
+    jobs = [(str(root), name, size, seed) for name in CATEGORIES]
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
         written = list(pool.map(_write_class, jobs))
-    _write_lines(part / "captions.jsonl", [line for captions, _ in written for line in captions])
-    _write_lines(part / "attributes.jsonl", [line for _, attributes in written for line in attributes])
-    (part / "split.json").write_text(json.dumps(split(size), indent=1) + "\n")
-    about = {"version": VERSION, "size": size, "seed": seed, "synthetic": True}
-    (part / "doodles.json").write_text(json.dumps(about, indent=1) + "\n")
-    part.replace(root)
+    _write_lines(root / "captions.jsonl", [line for captions, _ in written for line in captions])
+    _write_lines(root / "attributes.jsonl", [line for _, attributes in written for line in attributes])
+    (root / "split.json").write_text(json.dumps(split(size), indent=1) + "\n")
+    (root / ABOUT).write_text(json.dumps(_about(root, size, seed), indent=1) + "\n")
+
+
+def is_written(root: Path, *, size: Size, seed: int) -> bool:
+    """Whether `root` says that it is this (VERSION, size, seed) and has as many files as were written."""
+    try:
+        found = json.loads((root / ABOUT).read_text())
+    except (OSError, ValueError):
+        return False
+    return bool(found == _about(root, size, seed))
+
+
+def _about(root: Path, size: Size, seed: int) -> dict[str, Any]:
+    files = sum(path.is_file() and path.name != ABOUT for path in root.rglob("*"))
+    return {"version": VERSION, "size": size, "seed": seed, "synthetic": True, "files": files}
 
 
 def split(size: Size) -> dict[str, list[str]]:
@@ -79,7 +101,7 @@ def instance(name: str, number: int, seed: int) -> tuple[dict[str, float], dict[
     """True parameters and pose of one photo."""
     index = list(CATEGORIES).index(name)
     values = CATEGORIES[name].instances(number + 1, np.random.default_rng([VERSION, seed, index]))[number]
-    return values, pose(_rng(seed, index, number, 0))
+    return values, pose(CATEGORIES[name].parts(values), _rng(seed, index, number, 0))
 
 
 def _rng(seed: int, index: int, number: int, purpose: int) -> np.random.Generator:
@@ -96,8 +118,9 @@ def _write_class(job: tuple[str, str, Size, int]) -> tuple[list[Any], list[Any]]
     drawings, captions, attributes = [], [], []
     for number, values in enumerate(every):
         of_photo = photo_id(name, number)
-        stand = pose(_rng(seed, index, number, 0))
-        picture = render(kind.parts(values), stand, _rng(seed, index, number, 1), extent.pixels)
+        parts = kind.parts(values)
+        stand = pose(parts, _rng(seed, index, number, 0))
+        picture = render(parts, stand, _rng(seed, index, number, 1), extent.pixels)
         picture.save(root / "photo" / name / f"{of_photo}.jpg", quality=90)
         artists = _rng(seed, index, number, 2).permutation(DRAWERS)[: extent.sketches]
         for turn, artist in enumerate(artists):

@@ -13,7 +13,7 @@ from sbir.data.doodles.write import VERSION
 
 SETTLED_ON = (
     "Difficulty was settled on raw, mean removed, ridge and Procrustes alone, over random class-disjoint splits of the "
-    "44 train and val classes (24 to fit on, 20 to score), drawn with another seed than this card's; ridge was at 3.3 x "
+    "44 train and val classes (24 to fit on, 20 to score), drawn with another seed than the card's; ridge was at 3.3 x "
     "chance there when the generator was frozen. No figure of the 20 test classes of version 2 was looked at before, "
     "and no neural method was trained or scored on it."
 )

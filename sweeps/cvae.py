@@ -77,7 +77,7 @@ SWEEP = Sweep(
         settings={
             "hidden": 256,
             "num_samples": 20,
-            "train/steps": 300,
+            "train/steps": 250,
             "train/eval_every": 50,
             "train/warmup": 50,
             "train/patience": 4,

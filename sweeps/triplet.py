@@ -38,7 +38,7 @@ def fine_space(draw: Draw) -> None:
 
 
 DEMO = Demo(
-    settings={"hidden": 256, "train/steps": 300, "train/eval_every": 50, "train/warmup": 50, "train/patience": 4},
+    settings={"hidden": 256, "train/steps": 250, "train/eval_every": 50, "train/warmup": 50, "train/patience": 4},
     replace={"method/latent": {1024: 128, 2048: 256}},
 )
 

@@ -13,7 +13,7 @@ from sbir.report.figures import Figure, importance_bars, lambda_curve, learning_
 from sbir.report.grid import Thumbnail, retrieval_grid, thumbnails
 from sbir.report.load import Run, load_run
 from sbir.report.parallel import parallel_coordinates
-from sbir.report.reproduction import controls, not_comparable, reproductions
+from sbir.report.reproduction import as_markdown, controls, not_comparable, reproductions
 from sbir.report.setup_text import setup_latex, setup_markdown, setup_paragraph
 from sbir.report.table import (
     NONE,
@@ -47,13 +47,15 @@ class Plot:
 
 
 def write_report(run_dir: str | Path, *, thumbnail: Thumbnail | None = None) -> Path:
-    """Write the run's page, and `setup.md` and `setup.tex`, each whole or not at all; the page's path.
+    """Write the run's page and the texts beside it, each whole or not at all; the page's path.
 
-    `thumbnail` gives the pictures where the store cannot.
+    `setup.md` and `setup.tex`, and `reproduction.md` where declared rows were run over seeds. `thumbnail` gives the pictures where the store cannot.
     """
     run = load_run(run_dir)
     _write(run.path / "setup.md", setup_markdown(run))
     _write(run.path / "setup.tex", setup_latex(run))
+    if text := as_markdown(run):
+        _write(run.path / "reproduction.md", text + "\n")
     return _write(run.path / REPORT, render(run, thumbnail or thumbnails(run)))
 
 
@@ -158,7 +160,7 @@ def _tables(run: Run) -> dict[str, Any]:
         "budgets": budgets(run) if len(run.manifest["methods"]) > 1 else ([], ""),
         "splits": _split_lines(run),
         "reproductions": reproductions(run),
-        "source_reasons": ", ".join(not_comparable(run)),
+        "source_reasons": "; ".join(not_comparable(run)),
         "controls": controls(run),
         "setup": setup_paragraph(run),
         "gaps": _gaps(run) if len(run.manifest["methods"]) > 1 else {},

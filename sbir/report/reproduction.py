@@ -11,9 +11,10 @@ import pandas as pd
 from sbir.metrics.effects import effects, rank_correlation
 from sbir.metrics.intervals import prediction_interval, seed_interval
 from sbir.report.load import Run
+from sbir.report.setup_text import markdown_row
 from sbir.report.table import NONE, interval, percent
 
-SOURCE_CLASSES = (104, 21)  # seen and unseen of Sketchy, as the source splits it
+SOURCE_DATA = (104, 21, 12694, 10453)  # seen and unseen classes, sketches and photos of the unseen ones
 SOURCE_K = 200
 CONTROLS = ("mean removed", "ridge", "Procrustes")
 
@@ -67,16 +68,56 @@ def reproductions(run: Run) -> list[Reproduction]:
 
 def not_comparable(run: Run) -> list[str]:
     """Why a figure of this run cannot be held against the source's; empty where it can."""
-    data, classes = run.manifest["data"], run.manifest["data"].get("classes", {})
-    counts = classes.get("train", 0) + classes.get("val", 0), classes.get("test", 0)
-    reasons = [str(flag) for flag in run.summary.get("flags", [])]
-    if not str(data["dataset"]).lower().startswith("sketchy"):
-        reasons.append("other data")
-    elif counts != SOURCE_CLASSES:
-        reasons.append("another class split")
-    if run.summary.get("k") != SOURCE_K:
-        reasons.append(f"k is {run.summary.get('k')}")
-    return reasons
+    manifest, protocol = run.manifest, run.summary["protocol"]
+    backbone, given = manifest.get("backbone") or {}, manifest.get("settings") or {}
+    free = ("data/split", "eval/protocol", "eval/k", "eval/metric", "eval/centre")  # judged by what they lead to
+    by_hand = sorted(key for key in given if key not in free)
+    checks = {
+        "demo scale": "demo scale" in run.summary.get("flags", []),
+        "synthetic": "synthetic" in run.summary.get("flags", []),
+        _other_data(run): bool(_other_data(run)),
+        "no sketch-photo pairs": manifest["data"].get("paired") is False,
+        f"k is {run.summary.get('k')}, the source's {SOURCE_K}": run.summary.get("k") != SOURCE_K,
+        f"maximises {run.metric}": not run.metric.startswith("precision_at_"),
+        f"protocol {protocol.get('name')}": protocol.get("name") != "zero_shot",
+        "embeddings centred": bool(protocol.get("centre")),
+        f"features of {backbone.get('name')}": backbone.get("name", "vgg16") != "vgg16",
+        "features of random weights": str(backbone.get("weights")).startswith("random"),
+        f"set by hand: {', '.join(by_hand)}": bool(by_hand),
+    }
+    return [reason for reason, holds in checks.items() if holds]
+
+
+def _other_data(run: Run) -> str:
+    """How the data differ from the source's; empty where they agree."""
+    data = run.manifest["data"]
+    classes, num = data.get("classes") or {}, data.get("num") or {}
+    seen = classes.get("train", 0) + classes.get("val", 0)
+    found = seen, classes.get("test", 0), num.get("test_query", 0), num.get("test_gallery", 0)
+    if found == SOURCE_DATA:
+        return ""
+    words = "{} seen and {} unseen classes, {} sketches, {} photos"
+    return f"other data ({words.format(*found)}; the source's Sketchy split has {words.format(*SOURCE_DATA)})"
+
+
+def as_markdown(run: Run) -> str:
+    """All tables as Markdown; empty for a search."""
+    tables = reproductions(run)
+    reasons = not_comparable(run)
+    head = [f"Not a reproduction: {'; '.join(reasons)}."] if reasons and tables else []
+    blocks = ["\n".join([f"## {one.label}", "", *_markdown(one)]) for one in tables]
+    return "\n\n".join([*head, *blocks, *([controls(run)] if tables else [])])
+
+
+def _markdown(one: Reproduction) -> list[str]:
+    heads = ("row", "settings", "reported", "selected on test", "95 % of one run", "verdict", "honest",
+             "95 % over seeds", "gain by selecting", "z = 0", "left open")  # fmt: skip
+    rows = [
+        (line.row, line.label, line.reported, line.reproduced, line.expected, line.verdict, line.honest,
+         line.honest_interval, line.selecting, line.zero, line.open)
+        for line in one.rows
+    ]  # fmt: skip
+    return [markdown_row(heads), markdown_row(["---"] * len(heads)), *map(markdown_row, rows)]
 
 
 def controls(run: Run) -> str:

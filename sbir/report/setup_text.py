@@ -18,7 +18,7 @@ _SPECIAL = {
 def setup_markdown(run: Run) -> str:
     """Paragraph and table in Markdown."""
     head, *rows = _space(run)
-    lines = [_markdown_row(head), _markdown_row(["---"] * len(head)), *map(_markdown_row, rows)]
+    lines = [markdown_row(head), markdown_row(["---"] * len(head)), *map(markdown_row, rows)]
     return f"{setup_paragraph(run)}\n\n" + "\n".join(lines) + "\n"
 
 
@@ -98,5 +98,6 @@ def _values(domain: Any) -> str:
     return ", ".join(map(readable, domain)) if isinstance(domain, list) else str(domain)
 
 
-def _markdown_row(cells: Cells) -> str:
+def markdown_row(cells: Cells) -> str:
+    """One line of a table."""
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -12,7 +12,7 @@ import pytest
 
 from sbir.report.load import Run, load_run
 from sbir.report.page import render
-from sbir.report.reproduction import controls, not_comparable, reproductions
+from sbir.report.reproduction import as_markdown, controls, not_comparable, reproductions
 from sbir.report.setup_text import setup_latex, setup_markdown
 
 MakeRun = Callable[..., Path]
@@ -54,7 +54,8 @@ def published() -> pd.DataFrame:
 def sketchy(make_run: MakeRun) -> Run:
     """A run on the source's data, split and k, at full scale."""
     run = load_run(make_run())
-    data = {**run.manifest["data"], "dataset": "sketchy-extended", "classes": {"train": 90, "val": 14, "test": 21}}
+    num = {"test_query": 12694, "test_gallery": 10453}
+    data = {**run.manifest["data"], "classes": {"train": 90, "val": 14, "test": 21}, "num": num}
     summary = {**run.summary, "flags": [], "k": 200, "reported": REPORTED}
     return replace(run, manifest={**run.manifest, "data": data}, summary=summary, published=published())
 
@@ -87,12 +88,28 @@ def test_each_reported_row_is_held_against_the_interval_of_one_run(sketchy: Run)
 
 
 def test_other_data_or_scale_is_never_called_a_reproduction(sketchy: Run) -> None:
-    flags = {**sketchy.summary, "flags": ["demo scale"], "k": 20}
-    demo = replace(sketchy, summary=flags)
-    assert not_comparable(demo) == ["demo scale", "k is 20"]
+    demo = replace(sketchy, summary={**sketchy.summary, "flags": ["demo scale"], "k": 20})
+    assert not_comparable(demo) == ["demo scale", "k is 20, the source's 200"]
     assert reproductions(demo)[0].rows[0].verdict == "not comparable"
-    split = {**sketchy.manifest["data"], "classes": {"train": 100, "val": 12, "test": 13}}
-    assert not_comparable(replace(sketchy, manifest={**sketchy.manifest, "data": split})) == ["another class split"]
+
+    def changed(**more: Any) -> list[str]:
+        return not_comparable(replace(sketchy, manifest={**sketchy.manifest, **more}))
+
+    data = sketchy.manifest["data"]
+    assert "100 seen and 25 unseen" in changed(data={**data, "classes": {"train": 90, "val": 10, "test": 25}})[0]
+    assert changed(data={**data, "paired": False}) == ["no sketch-photo pairs"]
+    assert changed(backbone={"name": "vgg16", "weights": "random:0"}) == ["features of random weights"]
+    assert changed(settings={"train/lr": [1.0], "eval/k": [200]}) == ["set by hand: train/lr"]
+
+
+def test_the_tables_are_written_as_markdown_too(sketchy: Run) -> None:
+    text = as_markdown(sketchy)
+    assert (
+        "| 1 | a | 35.0 / 20.0 | 36.0 / 18.0 | [26.1, 45.9] | inside | 34.0 | [29.0, 39.0] | +2.0 | -4.0 | dropout |"
+        in text
+    )
+    assert "Not a reproduction" not in text
+    assert as_markdown(replace(sketchy, published=None)) == ""
 
 
 def test_effects_are_paired_by_seed_against_the_first_row_and_corrected(sketchy: Run) -> None:

@@ -49,7 +49,8 @@ class Plot:
 def write_report(run_dir: str | Path, *, thumbnail: Thumbnail | None = None) -> Path:
     """Write the run's page and the texts beside it, each whole or not at all; the page's path.
 
-    `setup.md` and `setup.tex`, and `reproduction.md` where declared rows were run over seeds. `thumbnail` gives the pictures where the store cannot.
+    `setup.md` and `setup.tex`, and `reproduction.md` where declared rows were run over seeds. `thumbnail` gives the
+    pictures where the store cannot.
     """
     run = load_run(run_dir)
     _write(run.path / "setup.md", setup_markdown(run))

@@ -33,8 +33,8 @@ class Line:
 
 
 def table_lines(run: Run) -> list[Line]:
-    """Chance, baselines, methods, ceiling."""
-    rows = sorted(run.summary["table"], key=_place)
+    """Chance, baselines, methods (the best on test first), ceiling."""
+    rows = sorted(run.summary["table"], key=lambda row: (_place(row), _worse_last(row, run.metric)))
     means = [_figure(row, run.metric).get("mean") for row in rows if row["kind"] != "reference"]
     best = max((mean for mean in means if mean is not None), default=None)
     return [_line(row, run, best) for row in rows]
@@ -52,6 +52,10 @@ def all_metrics(run: Run) -> list[str]:
 
 def _place(row: Mapping[str, Any]) -> int:
     return _ORDER.get(row["row"] if row["kind"] == "reference" else row["kind"], 2)
+
+
+def _worse_last(row: Mapping[str, Any], metric: str) -> float:
+    return -float(_figure(row, metric).get("mean") or 0.0) if row["kind"] == "method" else 0.0
 
 
 def _line(row: Mapping[str, Any], run: Run, best: float | None) -> Line:

@@ -18,7 +18,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"(?:<!-- not run: (.*?) -->\n)?```(sh|python)\n(.*?)```", README, re.DOTALL)
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 CLASSES = [f"class{number}" for number in range(12)]
-# What a reader leaves out: two searched trials and one refit of 20 steps instead of twelve and five of 300.
+# What a reader leaves out: two searched trials and one refit of 20 steps instead of twelve and five of 250.
 SHORTER = ["--smoke", "--wandb", "off"]
 # The only commands that may carry a "not run" mark, by its first word.
 NOT_RUN = {

@@ -1,0 +1,36 @@
+"""`sbir features`: from images to a store."""
+
+import argparse
+from pathlib import Path
+
+from sbir.commands import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add `features`."""
+    features = commands.add_parser("features", help="extract features of a data set into a store")
+    features.add_argument("root", type=Path, metavar="DATASET_ROOT")
+    features.add_argument("--backbone", default="vgg16", metavar="vgg16|squeezenet1_1|mobilenet_v2")
+    features.add_argument("--weights", default="imagenet", metavar="imagenet|random|FILE")
+    features.add_argument("--size", type=int, default=224, metavar="PX")
+    features.add_argument("--seed", type=int, default=0, help="of random weights, and of the order of rows")
+    features.add_argument("--out", type=Path, required=True, metavar="STORE")
+    features.add_argument("--skip-broken", action="store_true", help="leave out images that cannot be read")
+    features.add_argument("--workers", type=int, metavar="N", help="actors; all cores or GPUs when left out")
+    features.set_defaults(run=_features)
+
+
+def _features(args: argparse.Namespace) -> None:
+    from sbir.features.extract import extract
+
+    extract(
+        args.root,
+        args.out,
+        backbone=args.backbone,
+        weights=args.weights,
+        size=args.size,
+        seed=args.seed,
+        skip_broken=args.skip_broken,
+        workers=args.workers,
+    )
+    print(f"wrote {args.out}")

@@ -10,9 +10,11 @@ def add(commands: Commands) -> None:
     """Add `features`."""
     features = commands.add_parser("features", help="extract features of a data set into a store")
     features.add_argument("root", type=Path, metavar="DATASET_ROOT")
-    features.add_argument("--backbone", default="vgg16", metavar="vgg16|squeezenet1_1|mobilenet_v2")
+    features.add_argument("--backbone", default="vgg16", metavar="vgg16|squeezenet1_1|mobilenet_v2|none")
     features.add_argument("--weights", default="imagenet", metavar="imagenet|random|FILE")
     features.add_argument("--size", type=int, default=224, metavar="PX")
+    features.add_argument("--images", type=int, metavar="PX", help="store the images too, PX x PX (methods on pixels)")
+    features.add_argument("--strokes", type=int, metavar="T", help="store drawings too, at most T points each")
     features.add_argument("--seed", type=int, default=0, help="of random weights, and of the order of rows")
     features.add_argument("--out", type=Path, required=True, metavar="STORE")
     features.add_argument("--skip-broken", action="store_true", help="leave out images that cannot be read")
@@ -29,6 +31,8 @@ def _features(args: argparse.Namespace) -> None:
         backbone=args.backbone,
         weights=args.weights,
         size=args.size,
+        images=args.images,
+        strokes=args.strokes,
         seed=args.seed,
         skip_broken=args.skip_broken,
         workers=args.workers,

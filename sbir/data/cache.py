@@ -12,7 +12,7 @@ from sbir.data.store import StoreError, open_store
 
 logger = logging.getLogger(__name__)
 
-BACKBONE, WEIGHTS, SIZE, SEED = "vgg16", "random", 64, 0
+BACKBONE, WEIGHTS, SIZE, POINTS, SEED = "vgg16", "random", 64, 100, 0
 
 
 def cache_folder() -> Path:
@@ -23,8 +23,9 @@ def cache_folder() -> Path:
 
 
 def embedded_store() -> Path:
-    """The store of the procedural doodles with VGG-16 features of seeded random weights at 64 pixels.
+    """The store of the procedural doodles: VGG-16 features of seeded random weights at 64 pixels, images, and strokes.
 
+    One store for methods of every kind, so that their figures stand on the same data; a run loads what it needs of it.
     The first call generates and extracts, about a minute on two cores; later ones return at once. Damaged data or a
     damaged store are made again. Two processes do not make it twice: the second waits.
     """
@@ -32,7 +33,7 @@ def embedded_store() -> Path:
 
     folder = cache_folder()
     data = folder / f"doodles-{VERSION}-demo"
-    store = folder / f"{data.name}-{BACKBONE}-{WEIGHTS}{SEED}-{SIZE}px"
+    store = folder / f"{data.name}-{BACKBONE}-{WEIGHTS}{SEED}-{SIZE}px-{POINTS}points"
     with _alone(folder):
         if _usable(store):
             return store
@@ -43,7 +44,9 @@ def embedded_store() -> Path:
             write_doodles(data, size="demo", seed=SEED)
         from sbir.features.extract import extract
 
-        return extract(data, store, backbone=BACKBONE, weights=WEIGHTS, size=SIZE, seed=SEED)
+        return extract(
+            data, store, backbone=BACKBONE, weights=WEIGHTS, size=SIZE, images=SIZE, strokes=POINTS, seed=SEED
+        )
 
 
 def _usable(store: Path) -> bool:

@@ -1,6 +1,6 @@
 """From store rows to tensors on a device: training batches, and whole sides for evaluation."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +16,7 @@ from sbir.data.transform import Transform, TransformSettings, check_width, fit_t
 from sbir.types import Batch, DataSpec, Role, Rows, TrainRows
 
 Indices = NDArray[np.int64]
+FLAGS = {"--backbone vgg16": {"feature"}, "--images 64": {"image"}, "--strokes 100": {"strokes", "num_points"}}
 SIGN_ROWS = 256  # of a side, that show whether features have negative entries
 
 
@@ -126,7 +127,7 @@ class Feed:
     @cached_property
     def signed(self) -> bool:
         """Whether features have negative entries, judged by some training rows of both sides."""
-        if "feature" not in self.columns.items.payload:
+        if not self.transforms:
             return False
         some = {"query": self.partition.train_query, "gallery": self.partition.train_gallery}
         seen = [
@@ -144,18 +145,25 @@ def make_feed(
     settings: TransformSettings,
 ) -> Feed:
     """Fit the transforms on the partition's training rows; raises where the store lacks a column."""
-    items = columns.items
-    missing = sorted({*query_columns, *gallery_columns} - set(items.payload))
-    if missing:
-        raise ValueError(f"the method needs the columns {missing}, the store has {sorted(items.payload)}; extract them")
+    items, wanted = columns.items, {*query_columns, *gallery_columns}
+    check_columns(wanted, items)
     sides = {"query": partition.train_query, "gallery": partition.train_gallery}
-    transforms = (
-        {side: _fit(settings, columns, rows) for side, rows in sides.items()} if "feature" in items.payload else {}
-    )
+    transforms = {side: _fit(settings, columns, rows) for side, rows in sides.items()} if "feature" in wanted else {}
     classes = np.unique(np.concatenate([items.class_id[rows] for rows in sides.values()]))
     label_of = np.full(len(items.class_names), -1)
     label_of[classes] = np.arange(len(classes))
     return Feed(columns, partition, query_columns, gallery_columns, transforms, torch.from_numpy(label_of))
+
+
+def check_columns(wanted: Collection[str], items: Items) -> None:
+    """Refuse rows that lack a payload column, with the command that writes it."""
+    missing = sorted(set(wanted) - set(items.payload))
+    if missing:
+        flags = " ".join(flag for flag, names in FLAGS.items() if names & set(missing))
+        raise ValueError(
+            f"the method needs the columns {', '.join(missing)}, the store has {', '.join(sorted(items.payload))}; "
+            f"write a store that has them: sbir features DATASET_ROOT {flags} --out STORE"
+        )
 
 
 def _fit(settings: TransformSettings, columns: Columns, rows: Indices) -> Transform:

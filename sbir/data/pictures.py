@@ -2,7 +2,8 @@
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,19 @@ class BrokenImage(ValueError):
 
 def picture(item: Item) -> Image.Image:
     """An item as an RGB image, in its own size (strokes: 256 x 256). Raises `BrokenImage`."""
+    with guarded(item.item_id):
+        return draw_strokes(read_drawing(item)) if item.offset is not None else _open(item.path)
+
+
+@contextmanager
+def guarded(item_id: str) -> Iterator[None]:
+    """Whatever a bad file makes a reader raise in this block becomes a `BrokenImage` with the item's name."""
     try:
-        return draw_strokes(_record(item)["drawing"]) if item.offset is not None else _open(item.path)
+        yield
     except (OSError, ValueError, SyntaxError, EOFError, struct.error, KeyError, TypeError, IndexError) as error:
-        raise BrokenImage(f"{item.item_id} cannot be read: {_short(error)}") from None
+        raise BrokenImage(f"{item_id} cannot be read: {_short(error)}") from None
     except Image.DecompressionBombError as error:
-        raise BrokenImage(f"{item.item_id} is too large: {_short(error)}") from None
+        raise BrokenImage(f"{item_id} is too large: {_short(error)}") from None
 
 
 def pixels(item: Item, size: int) -> NDArray[np.uint8]:
@@ -50,19 +58,23 @@ def find_picture(root: str | Path, item_id: str) -> Image.Image:
 
 def draw_strokes(drawing: Sequence[Sequence[Sequence[float]]]) -> Image.Image:
     """QuickDraw strokes [[xs, ys, ...], ...], in any unit, scaled into the canvas: black on white."""
+    side, width = CANVAS * _OVERSAMPLE, LINE * _OVERSAMPLE
+    image = Image.new("L", (side, side), 255)
+    pen = ImageDraw.Draw(image)
+    for stroke in placed(drawing):
+        _draw(pen, [(float(x), float(y)) for x, y in stroke * _OVERSAMPLE], width)
+    return image.resize((CANVAS, CANVAS), Image.Resampling.BOX).convert("RGB")
+
+
+def placed(drawing: Sequence[Sequence[Sequence[float]]]) -> list[NDArray[np.float64]]:
+    """Strokes (T, 2) each, without empty ones, moved and scaled alike to fill the canvas up to its margin."""
     points = [np.array([stroke[0], stroke[1]], dtype=np.float64).T for stroke in drawing if len(stroke[0])]  # (T, 2)
     every = np.concatenate(points)
     if not len(every) or not np.isfinite(every).all():
         raise ValueError("a drawing needs at least one point, and finite ones")
     low, high = every.min(axis=0), every.max(axis=0)
     scale = (CANVAS - 2 * MARGIN) / max(float((high - low).max()), 1e-9)
-    side, width = CANVAS * _OVERSAMPLE, LINE * _OVERSAMPLE
-    image = Image.new("L", (side, side), 255)
-    pen = ImageDraw.Draw(image)
-    for stroke in points:
-        placed = ((stroke - (low + high) / 2) * scale + CANVAS / 2) * _OVERSAMPLE
-        _draw(pen, [(float(x), float(y)) for x, y in placed], width)
-    return image.resize((CANVAS, CANVAS), Image.Resampling.BOX).convert("RGB")
+    return [(stroke - (low + high) / 2) * scale + CANVAS / 2 for stroke in points]
 
 
 def _draw(pen: ImageDraw.ImageDraw, line: list[tuple[float, float]], width: int) -> None:
@@ -81,11 +93,11 @@ def _open(path: str) -> Image.Image:
     return Image.alpha_composite(white, layer).convert("RGB")
 
 
-def _record(item: Item) -> dict[str, Any]:
+def read_drawing(item: Item) -> Any:
+    """QuickDraw strokes of an item, as they stand in its line; what a bad line raises is left to `guarded`."""
     with Path(item.path).open("rb") as lines:
         lines.seek(item.offset or 0)
-        record: dict[str, Any] = json.loads(lines.readline())
-        return record
+        return json.loads(lines.readline())["drawing"]
 
 
 def _find_line(path: Path) -> int:

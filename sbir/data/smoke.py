@@ -1,18 +1,20 @@
-"""A store for `--smoke`: written in a second, nothing but noise around class means."""
+"""A store for `--smoke`: written in a second, nothing but noise around class means, in every column there is."""
 
 from pathlib import Path
 
 import numpy as np
 
-from sbir.data.items import Items, Payload
+from sbir.data.items import Array, Items, Payload
 from sbir.data.store_write import write_store
 
 PARTS = {"train": 12, "val": 6, "test": 8}  # classes
 PHOTOS, WIDTH = 6, 64  # a class, and entries of a feature
+SIDE, POINTS = 64, 100  # pixels of an image, and points of a drawing: those of the embedded data
 
 
 def write_smoke_store(path: Path, seed: int = 0) -> None:
-    """A paired sketch/photo store of 26 classes, 6 photos each with one sketch, features (312, 64) float32."""
+    """A paired sketch/photo store of 26 classes, 6 photos each with one sketch: features (312, 64) float32,
+    images of 64 pixels that show them as 8 x 8 squares, and drawings of them as lines."""
     rng = np.random.default_rng(seed)
     classes = sum(PARTS.values())
     photos = rng.normal(size=(classes, 1, WIDTH)) + 0.5 * rng.normal(size=(classes, PHOTOS, WIDTH))
@@ -28,6 +30,24 @@ def write_smoke_store(path: Path, seed: int = 0) -> None:
         instance_id=np.tile(np.arange(classes * PHOTOS), 2),
         split=np.tile(np.repeat(part, PHOTOS), 2),
         class_names=tuple(f"class {number}" for number in range(classes)),
-        payload={"feature": Payload([feature])},
+        payload={"feature": Payload([feature]), **_drawn(feature, len(class_id), rng)},
     )
     write_store(path, items, dataset="smoke", synthetic=True, given="random vectors; pairs and class labels")
+
+
+def _drawn(feature: Array, num_photos: int, rng: np.random.Generator) -> dict[str, Payload]:
+    """Images in grey for photos and in black on white for sketches, and the strokes of these."""
+    squares = np.clip(feature / 3, 0, 1).reshape(-1, 8, 8)
+    squares[num_photos:] = squares[num_photos:] < 0.4
+    grey = (255 * squares.repeat(SIDE // 8, axis=1).repeat(SIDE // 8, axis=2)).astype(np.uint8)
+    num_points = np.where(np.arange(len(feature)) < num_photos, 0, rng.integers(20, POINTS + 1, len(feature)))
+    steps = np.arange(POINTS)
+    inside = steps < num_points[:, None]
+    x, y = 12 + 232 * steps / (POINTS - 1), 244 - 60 * np.clip(feature[:, steps % WIDTH], 0, 3)
+    lifts = (steps % 10 == 9) | (steps == num_points[:, None] - 1)
+    strokes = np.stack([np.broadcast_to(x, y.shape), y, lifts], axis=2) * inside[:, :, None]
+    return {
+        "image": Payload([np.repeat(grey[..., None], 3, axis=3)]),
+        "strokes": Payload([strokes.astype(np.float32)]),
+        "num_points": Payload([num_points.astype(np.int32)]),
+    }

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -42,6 +42,11 @@ class Store:
     def num_bytes(self) -> int:
         """Bytes of all Arrow files together."""
         return sum(int(file["bytes"]) for file in self.manifest["files"])
+
+    def column_bytes(self, columns: Collection[str]) -> int:
+        """Bytes of some payload columns."""
+        claims = [self.manifest["columns"][name] for name in columns]
+        return int(self.manifest["num_rows"]) * sum(row_bytes(claim) for claim in claims)
 
     def items(self) -> Items:
         """All rows, the payload memory-mapped."""
@@ -83,12 +88,13 @@ def verify_store(path: str | Path) -> Store:
 def items_from_tables(tables: Sequence[pa.Table], manifest: Manifest) -> Items:
     """Rows of Arrow tables in the store's layout, wherever they lie: the payload is not copied.
 
-    Works on mapped files and on tables out of Ray's object store alike.
+    Works on mapped files and on tables out of Ray's object store alike; these may hold some of the columns only.
     """
     identity = {name: _identity(tables, name) for name in IDENTITY}
     payload = {
         name: Payload([_chunk(chunk, claim) for table in tables for chunk in table[name].chunks])
         for name, claim in manifest["columns"].items()
+        if name in tables[0].column_names
     }
     return Items(**identity, class_names=tuple(manifest["class_names"]), payload=payload)
 
@@ -195,6 +201,11 @@ def _checked_table(store: Store, file: Mapping[str, Any]) -> pa.Table:
 def arrow_type(claim: Mapping[str, Any]) -> pa.DataType:
     """The flat fixed-size list that holds one row of a payload column."""
     return pa.list_(pa.from_numpy_dtype(np.dtype(claim["dtype"])), int(np.prod(claim["shape"], dtype=int)))
+
+
+def row_bytes(claim: Mapping[str, Any]) -> int:
+    """Bytes of one row of a payload column."""
+    return int(np.dtype(claim["dtype"]).itemsize) * int(np.prod(claim["shape"], dtype=int))
 
 
 def _place(store: Store, row: int) -> str:

@@ -23,11 +23,12 @@ from sbir.data.store import (
     content_hash,
     file_hash,
     first_not_finite,
+    row_bytes,
     row_checksums,
 )
 
 FILE_BYTES = 4 << 30
-DTYPES = ("float32", "float16", "uint8", "int64")
+DTYPES = ("float32", "float16", "uint8", "int32", "int64")
 
 
 def write_store(
@@ -122,8 +123,7 @@ def _claim(column: Payload) -> dict[str, Any]:
 
 
 def _parts(order: Indices, columns: Mapping[str, Any], file_bytes: int) -> Iterator[Indices]:
-    row_bytes = sum(np.dtype(c["dtype"]).itemsize * int(np.prod(c["shape"], dtype=int)) for c in columns.values())
-    step = max(1, file_bytes // max(1, row_bytes))
+    step = max(1, file_bytes // max(1, sum(row_bytes(claim) for claim in columns.values())))
     for start in range(0, len(order), step):
         yield order[start : start + step]
 

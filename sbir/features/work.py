@@ -1,4 +1,4 @@
-"""The work folder of an extraction: features as they come in, so that a killed run goes on where it was."""
+"""The work folder of an extraction: rows as they come in, so that a killed run goes on where it was."""
 
 import fcntl
 import hashlib
@@ -16,16 +16,17 @@ from sbir.data.readers import Item
 
 
 class Work:
-    """Features of n items in one mapped file, and a line in a log for each finished batch.
+    """Payload columns of n items, one mapped file each, and a line in a log for each finished batch.
 
-    The folder lies beside the store and carries in its name a hash of the items (ids, file sizes and times) and the
-    backbone: with other data or weights it is another folder. One process at a time holds it. A log line is written
-    after its features are, so that a batch is counted whole or not at all.
+    The folder lies beside the store and carries in its name a hash of the items (ids, file sizes and times) and of what
+    is made of them (`recipe`, with dtype and shape of its `columns`): with other data or weights it is another folder.
+    One process at a time holds it. A log line is written after its rows are, so that a batch is counted whole or not at
+    all.
     """
 
-    def __init__(self, out: Path, items: Sequence[Item], backbone: Mapping[str, Any]) -> None:
-        self.folder = out.parent / f".{out.name}.{_key(items, backbone)}.work"
-        self._shape = len(items), int(backbone["width"])
+    def __init__(self, out: Path, items: Sequence[Item], recipe: Mapping[str, Any]) -> None:
+        self.folder = out.parent / f".{out.name}.{_key(items, recipe)}.work"
+        self._claims: Mapping[str, Any] = recipe["columns"]
         self.done = np.zeros(len(items), bool)
         self.broken: dict[int, str] = {}
 
@@ -38,10 +39,7 @@ class Work:
             self._log.close()
             raise ValueError(f"one extraction at a time may write a store, another one holds {self.folder}") from None
         self._read_log()
-        file = self.folder / "feature.npy"
-        if not file.exists():
-            np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=self._shape)
-        self.feature: Array = np.lib.format.open_memmap(file, mode="r+")
+        self.columns: dict[str, Array] = {name: self._column(name) for name in self._claims}
         return self
 
     def __exit__(
@@ -49,10 +47,11 @@ class Work:
     ) -> None:
         self._log.close()
 
-    def add(self, rows: Indices, feature: Array, broken: Mapping[int, str]) -> None:
-        """Keep a batch; rows of broken images count as done."""
-        self.feature[rows] = feature
-        self.feature.flush()  # type: ignore[attr-defined]
+    def add(self, rows: Indices, values: Mapping[str, Array], broken: Mapping[int, str]) -> None:
+        """Keep a batch of all columns; rows of broken images count as done."""
+        for name, column in self.columns.items():
+            column[rows] = values[name]
+            column.flush()  # type: ignore[attr-defined]
         line = {"rows": rows.tolist(), "broken": {str(row): reason for row, reason in broken.items()}}
         self._log.write(json.dumps(line) + "\n")
         self._log.flush()
@@ -61,6 +60,14 @@ class Work:
     def remove(self) -> None:
         """Delete the folder, once the store is written."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _column(self, name: str) -> Array:
+        file, claim = self.folder / f"{name}.npy", self._claims[name]
+        if not file.exists():
+            shape = (len(self.done), *claim["shape"])
+            np.lib.format.open_memmap(file, mode="w+", dtype=np.dtype(claim["dtype"]), shape=shape)
+        column: Array = np.lib.format.open_memmap(file, mode="r+")
+        return column
 
     def _read_log(self) -> None:
         """Read whole lines, and cut a torn last one."""
@@ -77,8 +84,8 @@ class Work:
         self.broken |= {int(row): str(reason) for row, reason in line["broken"].items()}
 
 
-def _key(items: Sequence[Item], backbone: Mapping[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps(dict(backbone), sort_keys=True).encode())
+def _key(items: Sequence[Item], recipe: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(dict(recipe), sort_keys=True).encode())
     for item in items:
         about = Path(item.path).stat()
         digest.update(f"{item.item_id}\t{about.st_size}\t{about.st_mtime_ns}\n".encode())

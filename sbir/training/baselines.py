@@ -36,7 +36,10 @@ def score_baselines(
     columns: Columns, split: Split, protocol: Protocol, feature_dim: int | None = None
 ) -> list[Baseline]:
     """Raw feature, per-domain mean removed, and the linear maps, each on validation and, fitted on train + val, on
-    test. Where the protocol centres all embeddings, raw features are mean removed: they have no row of their own."""
+    test. Where the protocol centres all embeddings, raw features are mean removed: they have no row of their own. A
+    store without features has none of these rows."""
+    if "feature" not in columns.items.payload:
+        return []
     paired = has_pairs(columns.items, partition(columns.items, split, protocol, "val"))
     transforms = TransformSettings(feature_dim=feature_dim)
     to = "sketch-photo pairs" if paired else "class labels"

@@ -60,7 +60,7 @@ class Runner:
         deadline = None if limit is None else self._started[0] + 60 * limit
         studies = Studies([phases.search, phases.finals], deadline)
         with ray_session(setup.options.address, setup.options.workers) as slots:
-            shared = share(setup.store)
+            shared = share(setup.store, setup.columns)
             # Closed forms take a minute at full width: they are solved while trials run, and wait for nobody.
             with ThreadPoolExecutor(1) as beside:
                 baselines = beside.submit(self._baselines)

@@ -71,6 +71,12 @@ class Setup:
         marks = {"synthetic": self.protocol.synthetic, "demo scale": self.options.scale == "demo"}
         return [flag for flag, marked in marks.items() if marked]
 
+    @property
+    def columns(self) -> set[str]:
+        """Payload columns that the methods take in."""
+        methods = [one.sweep.method for one in self.resolved]
+        return {name for method in methods for name in (*method.query_columns, *method.gallery_columns)}
+
     def rows(self, part: Part) -> Partition:
         """Store rows of one part of the run's split."""
         return partition(self.items, self.split, self.protocol, part)
@@ -169,7 +175,7 @@ class Setup:
         if options.data is not None:
             self.store = options.data
         elif options.smoke:
-            self.store = options.runs / "smoke-store"
+            self.store = options.runs / "smoke-data"
             if not self.store.exists():
                 write_smoke_store(self.store)
         else:

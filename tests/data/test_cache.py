@@ -23,7 +23,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         )
 
     def extract(root: Path, out: Path, **settings: Any) -> Path:
-        made.append(f"features {settings['backbone']} {settings['weights']} {settings['size']}")
+        made.append(" ".join(str(value) for value in settings.values()))
         write_smoke_store(out)
         return out
 
@@ -35,7 +35,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_the_embedded_data_are_made_once(calls: list[str], tmp_path: Path) -> None:
     first = embedded_store()
-    assert calls == ["doodles demo 0", "features vgg16 random 64"]
+    assert calls == ["doodles demo 0", "vgg16 random 64 64 100 0"]
     assert embedded_store() == first
     assert len(calls) == 2
     assert first.parent == tmp_path / "cache"
@@ -52,7 +52,7 @@ def test_a_damaged_store_is_made_again(calls: list[str], caplog: pytest.LogCaptu
     path = embedded_store() / "part-00000.arrow"
     path.write_bytes(path.read_bytes()[:-10])
     embedded_store()
-    assert calls == ["doodles demo 0", "features vgg16 random 64", "features vgg16 random 64"]
+    assert calls == ["doodles demo 0", "vgg16 random 64 64 100 0", "vgg16 random 64 64 100 0"]
     assert "it was cut short" in caplog.text
 
 
@@ -71,7 +71,7 @@ def test_data_of_another_version_or_with_other_files_are_made_again(
         (data / "doodles.json").unlink()
     shutil.rmtree(store)
     embedded_store()
-    assert calls == ["doodles demo 0", "features vgg16 random 64"] * 2
+    assert calls == ["doodles demo 0", "vgg16 random 64 64 100 0"] * 2
     assert "doodles are damaged or of another version" in caplog.text
 
 

@@ -23,10 +23,16 @@ def store(tmp_path: Path) -> Path:
         instance_id=np.full(COUNT, -1),
         split=np.full(COUNT, "train"),
         class_names=("a", "b", "c"),
-        payload={"feature": Payload([np.arange(COUNT * WIDTH, dtype=np.float32).reshape(COUNT, WIDTH)])},
+        payload={
+            "feature": Payload([np.arange(COUNT * WIDTH, dtype=np.float32).reshape(COUNT, WIDTH)]),
+            "image": Payload([(np.arange(COUNT * 300) % 251).astype(np.uint8).reshape(COUNT, 10, 10, 3)]),
+            "num_points": Payload([np.arange(COUNT, dtype=np.int32)]),
+        },
     )
     path = tmp_path / "store"
-    write_store(path, items, dataset="x", synthetic=True, given="nothing", file_bytes=COUNT * WIDTH)  # four files
+    write_store(
+        path, items, dataset="x", synthetic=True, given="nothing", file_bytes=COUNT * (WIDTH + 76)
+    )  # four files
     return path
 
 
@@ -61,6 +67,20 @@ def test_workers_see_the_rows_in_the_object_store_without_a_copy(store: Path) ->
     assert shared.refs is not None
     assert len(shared.refs) == 4
     assert "plasma" in check(seen_in_worker(shared), store)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_only_the_columns_that_are_wanted_go_to_the_object_store(store: Path) -> None:
+    import ray
+
+    shared = share(store, {"image", "num_points"}, object_store_fraction=0.0045)  # features would not fit: 768 kB
+    assert shared.refs is not None
+    assert sum(block.nbytes for block in ray.get(list(shared.refs))) < 1.2e6  # 912 kB and identities
+    items, expected = shared.items(), open_store(store).items()
+    assert set(items.payload) == {"image", "num_points"}
+    for name, column in items.payload.items():
+        np.testing.assert_array_equal(column.take(np.arange(COUNT)), expected.payload[name].take(np.arange(COUNT)))
+    assert share(store, object_store_fraction=0.0045).refs is None
 
 
 @pytest.mark.usefixtures("ray_session")

@@ -36,6 +36,7 @@ def rows() -> Items:
             "feature": Payload([rng.normal(size=(COUNT, WIDTH)).astype(np.float32)]),
             "strokes": Payload([rng.normal(size=(COUNT, 2, 3)).astype(np.float16)]),
             "image": Payload([rng.integers(0, 255, (COUNT, 2, 2, 3), dtype=np.uint8)]),
+            "num_points": Payload([rng.integers(0, 9, COUNT, dtype=np.int32)]),
         },
     )
 
@@ -48,7 +49,7 @@ def write(path: Path, items: Items, **changes: Any) -> Path:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    return write(tmp_path / "store", rows(), file_bytes=15 * 48)  # three files
+    return write(tmp_path / "store", rows(), file_bytes=15 * 52)  # three files
 
 
 def by_id(items: Items) -> dict[str, tuple[Any, ...]]:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ from sbir.data.pictures import BrokenImage, pixels
 from sbir.data.readers import read_dataset
 from sbir.data.store import verify_store
 from sbir.features.backbones import Backbone, normalise
-from sbir.features.extract import _actors, extract, imagenet_overlap
+from sbir.features.extract import extract, imagenet_overlap
+from sbir.features.pipeline import count_actors
+from sbir.features.recipe import Recipe
 from sbir.features.work import Work
 
 CLASSES = ("ant", "bee", "comb")
@@ -28,7 +31,11 @@ def dataset(root: Path, photos: int = 3) -> Path:
     return root
 
 
-def run(root: Path, out: Path, **changes: bool) -> Path:
+RECIPE = Recipe(Backbone("squeezenet1_1", "random:0", 32, 0))
+SMALL = {"columns": {"feature": {"dtype": "float32", "shape": [4]}}}
+
+
+def run(root: Path, out: Path, **changes: Any) -> Path:
     return extract(root, out, backbone="squeezenet1_1", weights="random", size=32, workers=1, **changes)
 
 
@@ -54,6 +61,52 @@ def test_each_row_is_the_backbones_feature_of_its_image(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "store"]
 
 
+def drawings(root: Path) -> Path:
+    """A drawing behind every sketch but those of combs."""
+    (root / "strokes").mkdir()
+    for name in CLASSES[:2]:
+        lines = [
+            {"key_id": f"{photo}-1", "drawing": [[[0, 5 + photo, 9], [0, 1, 7]], [[3], [2]]]} for photo in range(3)
+        ]
+        (root / f"strokes/{name}.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return root
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_images_and_strokes_lie_beside_the_same_feature(tmp_path: Path) -> None:
+    root = drawings(dataset(tmp_path / "data"))
+    plain = verify_store(run(root, tmp_path / "plain")).items()
+    store = verify_store(run(root, tmp_path / "store", images=48, strokes=4))
+    items, everything = store.items(), np.arange(18)
+    columns = {name: column.take(everything) for name, column in items.payload.items()}
+    assert {name: (column.dtype.name, column.shape[1:]) for name, column in columns.items()} == {
+        "feature": ("float32", (512,)),
+        "image": ("uint8", (48, 48, 3)),
+        "strokes": ("float32", (4, 3)),
+        "num_points": ("int32", ()),
+    }
+    assert items.item_id.tolist() == plain.item_id.tolist()
+    np.testing.assert_array_equal(columns["feature"], plain.payload["feature"].take(everything))
+    for item in read_dataset(root).items:
+        row = items.item_id.tolist().index(item.item_id)
+        np.testing.assert_array_equal(columns["image"][row], pixels(item, 48))
+        is_drawn = item.domain == "sketch" and item.class_name != "comb"
+        assert columns["num_points"][row] == (4 if is_drawn else 0)
+        assert columns["strokes"][row, :, 2].tolist() == ([0, 0, 1, 1] if is_drawn else [0, 0, 0, 0])
+    assert store.manifest["given"] == (
+        "squeezenet1_1 features, weights random:0, 32 px, images of 48 px, strokes of at most 4 points; "
+        "class labels and sketch-photo pairs"
+    )
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_store_may_do_without_features(tmp_path: Path) -> None:
+    store = verify_store(extract(dataset(tmp_path / "data"), tmp_path / "store", backbone="none", images=8))
+    assert list(store.manifest["columns"]) == ["image"]
+    assert store.manifest["backbone"] is None
+    assert store.manifest["given"] == "images of 8 px; class labels and sketch-photo pairs"
+
+
 @pytest.mark.usefixtures("ray_session")
 def test_a_broken_image_is_named_and_left_out_only_on_request(tmp_path: Path) -> None:
     root = dataset(tmp_path / "data")
@@ -68,9 +121,9 @@ def test_a_broken_image_is_named_and_left_out_only_on_request(tmp_path: Path) ->
 def test_a_class_that_loses_its_last_image_is_named(tmp_path: Path) -> None:
     root = dataset(tmp_path / "data", photos=1)
     items = read_dataset(root).items
-    with Work(tmp_path / "store", items, Backbone("squeezenet1_1", "random:0", 32, 0).describe()) as work:
+    with Work(tmp_path / "store", items, RECIPE.describe()) as work:
         broken = [row for row, item in enumerate(items) if item.item_id == "photo/bee/0.jpg"]
-        work.add(np.arange(len(items)), np.ones((len(items), 512)), {broken[0]: "nothing"})
+        work.add(np.arange(len(items)), {"feature": np.ones((len(items), 512))}, {broken[0]: "nothing"})
     with pytest.raises(ValueError, match=r"every class needs photos and sketches, bee in .* has 0 photos"):
         run(root, tmp_path / "store", skip_broken=True)
     assert not (tmp_path / "store").exists()
@@ -85,33 +138,41 @@ def test_what_is_wrong_is_said_before_any_work(tmp_path: Path) -> None:
         run(tmp_path / "nowhere", tmp_path / "store")
     with pytest.raises(ValueError, match="size must be at least 32"):
         extract(root, tmp_path / "store", size=8)
+    with pytest.raises(ValueError, match="a store needs a column: name a backbone, or ask for --images or --strokes"):
+        extract(root, tmp_path / "store", backbone="none")
+    with pytest.raises(ValueError, match="images must be 8 to 1024 pixels wide, got 4"):
+        run(root, tmp_path / "store", images=4)
+    with pytest.raises(ValueError, match="strokes must have 2 to 10000 points, got 1"):
+        run(root, tmp_path / "store", strokes=1)
+    with pytest.raises(ValueError, match="has pictures only; leave out --strokes"):
+        run(root, tmp_path / "store", strokes=10)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "there"]
 
 
 def test_finished_batches_survive_a_process_and_a_torn_line_does_not_count(tmp_path: Path) -> None:
-    items, backbone = read_dataset(dataset(tmp_path / "data")).items, {"name": "x", "width": 4}
-    with Work(tmp_path / "store", items, backbone) as work:
-        work.add(np.array([1, 2]), np.array([[1.0] * 4, [2.0] * 4]), {2: "broken"})
+    items = read_dataset(dataset(tmp_path / "data")).items
+    with Work(tmp_path / "store", items, SMALL) as work:
+        work.add(np.array([1, 2]), {"feature": np.array([[1.0] * 4, [2.0] * 4])}, {2: "broken"})
     with (work.folder / "done.jsonl").open("a") as log:
         log.write('{"rows": [3, 4], "bro')
-    with Work(tmp_path / "store", items, backbone) as again:
+    with Work(tmp_path / "store", items, SMALL) as again:
         assert again.folder == work.folder
         assert np.flatnonzero(again.done).tolist() == [1, 2]
         assert again.broken == {2: "broken"}
-        assert again.feature[1].tolist() == [1.0] * 4
-        again.add(np.array([3]), np.array([[3.0] * 4]), {})
-    with Work(tmp_path / "store", items, backbone) as third:
+        assert again.columns["feature"][1].tolist() == [1.0] * 4
+        again.add(np.array([3]), {"feature": np.array([[3.0] * 4])}, {})
+    with Work(tmp_path / "store", items, SMALL) as third:
         assert np.flatnonzero(third.done).tolist() == [1, 2, 3]
-    with Work(tmp_path / "store", items, backbone | {"size": 64}) as other:
+    with Work(tmp_path / "store", items, SMALL | {"size": 64}) as other:
         assert other.folder != work.folder
 
 
 def test_two_extractions_into_one_store_are_refused(tmp_path: Path) -> None:
     items = read_dataset(dataset(tmp_path / "data")).items
     with (
-        Work(tmp_path / "store", items, {"width": 4}),
+        Work(tmp_path / "store", items, SMALL),
         pytest.raises(ValueError, match="one extraction at a time may write a store"),
-        Work(tmp_path / "store", items, {"width": 4}),
+        Work(tmp_path / "store", items, SMALL),
     ):
         pass
 
@@ -121,11 +182,12 @@ def test_finished_images_are_not_computed_again_after_an_interruption(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, out = dataset(tmp_path / "data"), tmp_path / "store"
-    monkeypatch.setattr("sbir.features.extract.BATCH", 6)  # three batches
+    monkeypatch.setattr("sbir.features.pipeline.BATCH", 6)  # three batches
     add = Work.add
 
-    def add_and_die(self: Work, rows: Any, feature: Any, broken: Any) -> None:
-        add(self, rows, np.full_like(feature, 7), broken)  # a mark: were the rows computed again, it would be gone
+    def add_and_die(self: Work, rows: Any, values: Any, broken: Any) -> None:
+        # A mark: were the rows computed again, it would be gone.
+        add(self, rows, {"feature": np.full_like(values["feature"], 7)}, broken)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Work, "add", add_and_die)
@@ -146,7 +208,7 @@ def test_finished_images_are_not_computed_again_after_an_interruption(
 def test_there_is_an_actor_for_each_gpu_or_core(
     resources: dict[str, float], workers: int | None, expected: tuple[int, int]
 ) -> None:
-    assert _actors(resources, workers) == expected
+    assert count_actors(resources, workers) == expected
 
 
 @pytest.mark.parametrize(
@@ -154,7 +216,7 @@ def test_there_is_an_actor_for_each_gpu_or_core(
 )
 def test_actors_that_would_wait_for_ever_are_refused(resources: dict[str, float], workers: int) -> None:
     with pytest.raises(ValueError, match="workers must be between 1 and the"):
-        _actors(resources, workers)
+        count_actors(resources, workers)
 
 
 def test_imagenet_classes_are_counted_by_name() -> None:

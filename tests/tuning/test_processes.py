@@ -172,7 +172,7 @@ def test_bad_input_is_one_line_and_status_2_and_leaves_nothing(tmp_path: Path, f
     assert error in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     left = [path.name for path in (tmp_path / "runs").iterdir()] if (tmp_path / "runs").exists() else []
-    assert set(left) <= {"smoke-store"}
+    assert set(left) <= {"smoke-data"}
 
 
 def test_a_run_folder_of_another_sweep_is_refused(whole: Path) -> None:

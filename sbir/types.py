@@ -18,7 +18,7 @@ Views = Mapping[str, Tensor]
 by lambda."""
 
 Role = Literal["positive", "same_class", "other_instance", "negative"]
-Distance = Literal["cosine", "euclidean"]
+Distance = Literal["cosine", "euclidean", "hamming"]
 Pairing = Literal["paired", "unpaired"]
 
 

@@ -50,7 +50,7 @@ class Protocol:
             "relevant": "photos of the query's class (accuracy: the query's own photo)",
             "k": self.k,
             "denominators": "in the metrics' names; precision divides by k",
-            "ties": "ranked by gallery order",
+            "ties": "ranked by gallery order; of Hamming distances, in expectation over all orders",
             "ranking": "embeddings centred by domain" if self.centre else "embeddings as they are",
             "features": self.features,
             "split": f"{self.split} ({self.split_hash})",

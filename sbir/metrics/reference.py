@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from sbir.metrics.retrieval import ACCURACIES, Identity, count_matches, metric_names
+from sbir.metrics.identity import ACCURACIES, Identity, count_matches, metric_names
 
 Figure = Callable[[Tensor], Tensor]
 """Relevant gallery items R of each query (Q,) float64, at least 1 -> value of one metric for each (Q,)."""

@@ -1,8 +1,9 @@
 """Rank a gallery for every query and score the ranking: exact, chunked, deterministic on ties.
 
 Equal distances are ranked by gallery row order (stores keep their rows in a seeded random order, so this favours no
-class). Relevance is the class; instance accuracy looks for the query's own instance. A query without any relevant item
-scores 0 and is counted; how many there are is in `Retrieval.num_without_relevant`.
+class); of Hamming distances, where most are equal, figures are the expectation over all orders. Relevance is the class;
+instance accuracy looks for the query's own instance. A query without any relevant item scores 0 and is counted; how
+many there are is in `Retrieval.num_without_relevant`.
 """
 
 from collections.abc import Callable
@@ -11,19 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sbir.metrics import ranked
+from sbir.metrics import hamming, ranked, tied
 from sbir.metrics.distances import FUSIONS, GalleryDistances, chunks, fuse, nearest
+from sbir.metrics.identity import Identity, count_matches, metric_names
 from sbir.types import Distance, Views
-
-ACCURACIES = (1, 5, 10)
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Who the items are: `labels` (n,) int64, and `instances` (n,) int64 with -1 where the instance is not known."""
-
-    labels: Tensor
-    instances: Tensor
 
 
 @dataclass(frozen=True)
@@ -37,29 +29,7 @@ class Retrieval:
     top: Tensor  # (Q, min(keep, G)) int64: gallery positions, best first, on the CPU
     zero_vectors: int  # all-zero rows over both sides and all views: their cosine distance is 1 to everything
     num_without_relevant: int  # queries with no relevant gallery item, scored 0
-
-
-def metric_names(query_ids: Identity, gallery_ids: Identity, k: int) -> tuple[str, ...]:
-    """Metrics that `retrieve` gives for these items; instance accuracy only where some instances pair up.
-
-    >>> ids = Identity(torch.tensor([0, 1]), torch.tensor([-1, -1]))
-    >>> metric_names(ids, ids, 2)
-    ('precision_at_2', 'map_at_2_k', 'map_at_2_hits', 'map_at_2_min', 'map_all')
-    """
-    by_class = (f"precision_at_{k}", f"map_at_{k}_k", f"map_at_{k}_hits", f"map_at_{k}_min", "map_all")
-    paired = bool(count_matches(query_ids.instances, gallery_ids.instances).any())
-    return by_class + tuple(f"acc_at_{n}" for n in ACCURACIES if paired)
-
-
-def count_matches(query: Tensor, gallery: Tensor) -> Tensor:
-    """How many gallery items carry each query's number, (Q,) int64; -1 matches nothing.
-
-    >>> count_matches(torch.tensor([3, 1, -1]), torch.tensor([1, 1, -1])).tolist()
-    [0, 2, 0]
-    """
-    numbers = gallery.sort().values
-    counts = torch.searchsorted(numbers, query, right=True) - torch.searchsorted(numbers, query)
-    return counts.where(query >= 0, 0)
+    codes: hamming.CodeScores | None = None  # with Hamming distance
 
 
 def retrieve(
@@ -79,10 +49,17 @@ def retrieve(
 
     Two views are fused late: the whole grid FUSIONS is scored by `select` in one pass over the distances and the best
     is taken (the first of equals), unless `fusion` fixes it; then nothing else is looked at. `keep` is the length of
-    the `top` lists; `chunk` bounds the memory to about `chunk` x G floats a view and changes no figure.
+    the `top` lists; `chunk` bounds the memory to about `chunk` x G floats a view and changes no figure. With "hamming"
+    the entries of the one view are -1 and +1.
     """
+    if distance == "hamming":
+        return _retrieve_codes(query, gallery, query_ids, gallery_ids, k=k, select=select, fusion=fusion, keep=keep)
     ranking = _Ranking(query, gallery, query_ids, gallery_ids, distance=distance, k=k, chunk=chunk)
-    _check(ranking, select, fusion)
+    _check_metric(k, ranking.num_gallery, select, ranking.names)
+    if fusion is not None and len(query) == 1:
+        raise ValueError(f"fusion must be None for a method with one view, got {fusion!r}")
+    if fusion is not None and fusion not in FUSIONS:
+        raise ValueError(f"fusion must be one of {', '.join(FUSIONS)}, got {fusion!r}")
     curve = {}
     if len(query) == 2 and fusion is None:
         curve = ranking.curve(select)
@@ -187,12 +164,55 @@ def _check_views(query: Views, gallery: Views, query_ids: Identity, gallery_ids:
                 raise ValueError(f"{side} view {name!r} must be finite, got NaN or infinity in {count} rows")
 
 
-def _check(ranking: _Ranking, select: str, fusion: str | None) -> None:
-    if not 1 <= ranking.k <= ranking.num_gallery:
-        raise ValueError(f"k must be between 1 and the gallery size {ranking.num_gallery}, got {ranking.k}")
-    if select not in ranking.names:
-        raise ValueError(f"select must be one of {', '.join(ranking.names)}, got {select!r}")
-    if fusion is not None and len(ranking.views) == 1:
-        raise ValueError(f"fusion must be None for a method with one view, got {fusion!r}")
-    if fusion is not None and fusion not in FUSIONS:
-        raise ValueError(f"fusion must be one of {', '.join(FUSIONS)}, got {fusion!r}")
+def _check_metric(k: int, num_gallery: int, select: str, names: tuple[str, ...]) -> None:
+    if not 1 <= k <= num_gallery:
+        raise ValueError(f"k must be between 1 and the gallery size {num_gallery}, got {k}")
+    if select not in names:
+        raise ValueError(f"select must be one of {', '.join(names)}, got {select!r}")
+
+
+def _retrieve_codes(
+    query: Views,
+    gallery: Views,
+    query_ids: Identity,
+    gallery_ids: Identity,
+    *,
+    k: int,
+    select: str,
+    fusion: str | None,
+    keep: int,
+) -> Retrieval:
+    """As `retrieve`, on packed codes on the CPU, wherever the views are."""
+    _check_views(query, gallery, query_ids, gallery_ids)
+    if len(query) != 1 or fusion is not None:
+        raise ValueError(f"codes are ranked by one view, got {list(query)} and fusion {fusion!r}; fuse before the code")
+    names = metric_names(query_ids, gallery_ids, k)
+    _check_metric(k, len(gallery_ids.labels), select, names)
+    (of_queries,), (of_gallery,) = query.values(), gallery.values()
+    packed = hamming.pack(of_gallery)
+    counted = hamming.count(hamming.pack(of_queries), packed, query_ids, gallery_ids, keep)
+    per_query = {name: _tied_metric(name, counted, k) for name in names}
+    return Retrieval(
+        fusion=None,
+        curve={},
+        per_query=per_query,
+        means={name: values.mean().item() for name, values in per_query.items()},
+        top=counted.top,
+        zero_vectors=0,
+        num_without_relevant=int((counted.relevant.sum(1) == 0).sum()),
+        codes=hamming.score_codes(counted, packed, k),
+    )
+
+
+def _tied_metric(name: str, counted: hamming.Counted, k: int) -> Tensor:
+    if name.startswith("acc_at_"):
+        return tied.acc_at_k(counted.items, counted.own, int(name.removeprefix("acc_at_")))
+    by_class: dict[str, Callable[[tied.Groups], Tensor]] = {
+        f"precision_at_{k}": lambda of: tied.precision_at_k(of, k),
+        f"map_at_{k}_k": lambda of: tied.map_at_k_k(of, k),
+        f"map_at_{k}_hits": lambda of: tied.map_at_k_hits(of, k),
+        f"map_at_{k}_min": lambda of: tied.map_at_k_min(of, k),
+        "map_all": tied.map_all,
+    }
+    parts = zip(torch.split(counted.items, 512), torch.split(counted.relevant, 512), strict=True)  # bounds the memory
+    return torch.cat([by_class[name](tied.groups(*part)) for part in parts])

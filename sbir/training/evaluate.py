@@ -7,7 +7,8 @@ import torch
 
 from sbir.data.feed import Feed, Indices
 from sbir.data.protocol import Protocol
-from sbir.metrics.retrieval import Identity, Retrieval, retrieve
+from sbir.metrics.identity import Identity
+from sbir.metrics.retrieval import Retrieval, retrieve
 from sbir.models.method import Method
 from sbir.types import Rows, Views
 

@@ -5,8 +5,9 @@ from itertools import permutations
 import pytest
 import torch
 
+from sbir.metrics.identity import Identity
 from sbir.metrics.reference import ceiling, chance
-from sbir.metrics.retrieval import Identity, retrieve
+from sbir.metrics.retrieval import retrieve
 
 
 def ids() -> tuple[Identity, Identity]:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from sbir.metrics.distances import FUSIONS
-from sbir.metrics.retrieval import Identity, Retrieval, retrieve
+from sbir.metrics.identity import Identity
+from sbir.metrics.retrieval import Retrieval, retrieve
 from sbir.types import Views
 
 K = 7

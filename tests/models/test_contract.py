@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 import sbir.models
-from sbir.metrics.retrieval import Identity, retrieve
+from sbir.metrics.identity import Identity
+from sbir.metrics.retrieval import retrieve
 from sbir.models.linear_map import LinearMap
 from sbir.models.mean_removed import MeanRemoved
 from sbir.models.method import Method

@@ -29,7 +29,7 @@ class Codes:
     num_bits: int  # K
 
     def __len__(self) -> int:
-        return self.words.shape[1]
+        return len(self.words[0])
 
     @property
     def bytes_per_item(self) -> int:

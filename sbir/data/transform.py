@@ -44,6 +44,17 @@ class Transform:
         return feature / self.divisor if self.divisor != 1.0 else feature
 
     @property
+    def tensors(self) -> dict[str, Tensor]:
+        """What was fitted, by the name of its field."""
+        found = {"mean": self.mean, "components": self.components}
+        return {name: value for name, value in found.items() if value is not None}
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The fields that are no tensors."""
+        return {"feature_dim": self.feature_dim, "divisor": self.divisor}
+
+    @property
     def out_features(self) -> int:
         """Width D' after the transform."""
         return self.feature_dim if self.components is None else self.components.shape[1]

@@ -1,9 +1,11 @@
-"""Atomic files that execute nothing when they are read."""
+"""Atomic files that execute nothing when they are read: a trial's state, and a model's tensors."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -18,3 +20,25 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """Read what `save` wrote (`weights_only`: a hostile file is refused)."""
     state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     return state
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write named tensors as safetensors, the format that other tools read too; whole or not at all."""
+    from safetensors.torch import save_file
+
+    part = path.with_name(f"{path.name}.part")
+    # Cloned, since the format has no tensors that share memory.
+    save_file({name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}, part)
+    part.replace(path)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file; raises `ValueError` where it is none or was cut short."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} must be a whole safetensors file, reading it failed: {error}") from None
+    return tensors

@@ -1,6 +1,7 @@
 """Embed both sides with a method and rank: the same few lines for trials, finalists, baselines and saved models."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,6 +17,15 @@ CHUNK = 256  # rows embedded at once
 CENTRE_ROWS = 2000  # training rows that a side's mean embedding is taken over, at most
 
 
+@dataclass(frozen=True)
+class Embedded:
+    """Both sides as they are ranked."""
+
+    query: Views
+    gallery: Views
+    query_centre: Views  # view -> (d,): what was subtracted from `query`; empty where the protocol does not centre
+
+
 @torch.inference_mode()
 def evaluate(
     method: Method, feed: Feed, protocol: Protocol, *, fusion: str | None = None, keep: int = 200
@@ -24,23 +34,31 @@ def evaluate(
 
     `fusion` fixes how two views are combined ("0.0" to "1.0", "min"); None takes the best by the protocol's metric.
     """
-    method.eval()
-    query = _embed(method.embed_query, feed.query, feed.partition.query)
-    gallery = _embed(method.embed_gallery, feed.gallery, feed.partition.gallery)
-    if protocol.centre:
-        query = _centred(query, _embed(method.embed_query, feed.query, _some(feed.partition.train_query)))
-        gallery = _centred(gallery, _embed(method.embed_gallery, feed.gallery, _some(feed.partition.train_gallery)))
+    embedded = embed(method, feed, protocol)
     return retrieve(
-        query,
-        gallery,
+        embedded.query,
+        embedded.gallery,
         identity(feed, feed.partition.query),
         identity(feed, feed.partition.gallery),
         distance=method.distance,
         k=protocol.k,
         select=protocol.select,
-        fusion=fusion if len(query) > 1 else None,
+        fusion=fusion if len(embedded.query) > 1 else None,
         keep=keep,
     )
+
+
+@torch.inference_mode()
+def embed(method: Method, feed: Feed, protocol: Protocol) -> Embedded:
+    """Embed the feed's queries and gallery, centred where the protocol says so."""
+    method.eval()
+    query = _embed(method.embed_query, feed.query, feed.partition.query)
+    gallery = _embed(method.embed_gallery, feed.gallery, feed.partition.gallery)
+    if not protocol.centre:
+        return Embedded(query, gallery, {})
+    query_centre = _centre(_embed(method.embed_query, feed.query, _some(feed.partition.train_query)))
+    gallery_centre = _centre(_embed(method.embed_gallery, feed.gallery, _some(feed.partition.train_gallery)))
+    return Embedded(_centred(query, query_centre), _centred(gallery, gallery_centre), query_centre)
 
 
 def identity(feed: Feed, rows: Indices) -> Identity:
@@ -61,5 +79,9 @@ def _some(rows: Indices) -> Indices:
     return rows[np.linspace(0, len(rows) - 1, min(len(rows), CENTRE_ROWS)).astype(np.int64)]
 
 
-def _centred(views: Views, train: Views) -> Views:
-    return {name: view - train[name].mean(0) for name, view in views.items()}
+def _centre(train: Views) -> Views:
+    return {name: view.mean(0) for name, view in train.items()}
+
+
+def _centred(views: Views, centre: Views) -> Views:
+    return {name: view - centre[name] for name, view in views.items()}

@@ -4,11 +4,13 @@ import importlib
 import importlib.util
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from sbir.data.feed import Columns, Feed, make_feed
 from sbir.data.loader import Shared
@@ -40,6 +42,16 @@ class Rescored:
         return f"{self.folder.name}  {self.protocol.name} {self.protocol.fingerprint()}{lam}  {figures}"
 
 
+@dataclass(frozen=True)
+class Reopened:
+    """A saved model and what it is scored on."""
+
+    about: dict[str, Any]  # its model.json
+    method: Method
+    feed: Feed  # of the store's test part, with the model's own transforms
+    protocol: Protocol
+
+
 def rescore(
     model: Path, store: Path | None = None, protocol: str | None = None, method: str | None = None
 ) -> list[Rescored]:
@@ -50,16 +62,28 @@ def rescore(
     names its class, and is not believed. Raises `ValueError` where the folder holds no model, its class is not known,
     or the store's features come from another backbone.
     """
+    return [_score(folder, store, protocol, method) for folder in model_folders(model)]
+
+
+def model_folders(model: Path) -> list[Path]:
+    """A folder with a saved model itself, or a run's finalists."""
     folders = [model] if (model / "model.json").exists() else sorted(model.glob("finalists/*/model.json"))
     if not folders:
         raise ValueError(
             f"a model to evaluate is a run folder with finalists or one of them, {model} has no model.json"
         )
-    return [_score(path if path.is_dir() else path.parent, store, protocol, method) for path in folders]
+    return [path if path.is_dir() else path.parent for path in folders]
 
 
 def _score(folder: Path, store: Path | None, name: str | None, code: str | None) -> Rescored:
-    about = _about(folder)
+    opened = reopen(folder, store, name, code)
+    result = evaluate(opened.method, opened.feed, opened.protocol, fusion=opened.about["lambda"])
+    return Rescored(folder, opened.protocol, result)
+
+
+def reopen(folder: Path, store: Path | None = None, name: str | None = None, code: str | None = None) -> Reopened:
+    """A saved model beside the test rows of a store, ready to be scored; arguments as `rescore` takes them."""
+    about = read_about(folder)
     method, transforms = load_model(folder, about, code)
     trained = about["protocol"]
     shared = Shared.mapped(store if store is not None else Path(about["store"]))
@@ -81,23 +105,35 @@ def _score(folder: Path, store: Path | None, name: str | None, code: str | None)
     rows = partition(items, split, protocol, "test")
     feed = make_feed(Columns(items), rows, method.query_columns, method.gallery_columns, group({}).data)
     feed = Feed(feed.columns, rows, feed.query_columns, feed.gallery_columns, transforms, feed.label_of)
-    return Rescored(folder, protocol, evaluate(method, feed, protocol, fusion=about["lambda"]))
+    return Reopened(about, method, feed, protocol)
 
 
 def load_model(
     folder: Path, about: dict[str, Any] | None = None, code: str | None = None
 ) -> tuple[Method, dict[str, Transform]]:
     """A finalist's method with its weights, and the feature transforms that it was trained with."""
-    about = _about(folder) if about is None else about
+    about = read_about(folder) if about is None else about
     kind = _class(about["method"], code, folder)
     given = about["spec"]
     shapes = {side: {column: tuple(shape) for column, shape in given[side].items()} for side in ("query", "gallery")}
     spec = DataSpec(shapes["query"], shapes["gallery"], given["num_classes"], given["paired"])
     torch.manual_seed(0)
     method = kind(spec, **group(about["job"]["settings"]).method)
-    state = checkpoint.load(folder / "model.pt")
-    method.load_state_dict(state["method"])
-    return method, {side: Transform(**fields) for side, fields in state["transforms"].items()}
+    file = folder / "model.safetensors"
+    tensors = checkpoint.load_tensors(file)
+    try:
+        method.load_state_dict(_below(tensors, "method/"))
+    except RuntimeError as error:
+        raise ValueError(f"{file} must hold the weights that model.json describes: {error}") from None
+    transforms = {
+        side: Transform(**numbers, **_below(tensors, f"transform/{side}/"))
+        for side, numbers in about["transforms"].items()
+    }
+    return method, transforms
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _select(metric: str) -> str:
@@ -107,10 +143,11 @@ def _select(metric: str) -> str:
     return "map_" + metric.rsplit("_", 1)[1] if metric.startswith("map") else metric
 
 
-def _about(folder: Path) -> dict[str, Any]:
+def read_about(folder: Path) -> dict[str, Any]:
+    """A saved model's `model.json`; raises `ValueError` where it is none."""
     try:
         about: dict[str, Any] = json.loads((folder / "model.json").read_text())
-        _ = about["method"], about["protocol"]["features"], about["spec"], about["store"]
+        _ = about["method"], about["protocol"]["features"], about["spec"], about["store"], about["transforms"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{folder / 'model.json'} must be a finalist's, reading it failed: {error!r}") from None
     return about

@@ -13,6 +13,7 @@ import torch
 from sbir.data.feed import Columns, Feed, make_feed
 from sbir.data.protocol import Part, Protocol, partition
 from sbir.data.splits import Split
+from sbir.data.transform import Transform
 from sbir.metrics.retrieval import Retrieval
 from sbir.models.method import Method
 from sbir.training import checkpoint
@@ -206,8 +207,7 @@ def save_finalist(folder: Path, run: Run, protocol: Protocol, result: Retrieval)
     np.savez(folder / "scores.npz", allow_pickle=False, query=queries, top=rows.gallery[top], **arrays)
     if run.job.split is not None:
         return  # many, and only their figures are wanted
-    transforms = {side: asdict(transform) for side, transform in run.feed.transforms.items()}
-    checkpoint.save(folder / "model.pt", {"method": run.method.state_dict(), "transforms": transforms})
+    save_model(folder, run.method, run.feed.transforms)
     kind, spec = type(run.method), run.feed.spec()
     about = {
         "method": f"{kind.__module__}:{kind.__qualname__}",
@@ -216,11 +216,23 @@ def save_finalist(folder: Path, run: Run, protocol: Protocol, result: Retrieval)
         "protocol": protocol.as_dict(),
         "store": run.source["store"],
         "backbone": run.source["backbone"],
+        "transforms": {side: transform.numbers for side, transform in run.feed.transforms.items()},
         "spec": {"query": spec.query, "gallery": spec.gallery, "num_classes": spec.num_classes, "paired": spec.paired},
         "test": result.means,
     }
     write_json(folder / "model.json", about)
     _write_top(folder / "top.parquet", items, queries, rows.gallery[top])
+
+
+def save_model(folder: Path, method: Method, transforms: Mapping[str, Transform]) -> None:
+    """Write `model.safetensors`: `method/<entry of the state>` and `transform/<side>/<fitted tensor>`."""
+    fitted = {
+        f"transform/{side}/{name}": value
+        for side, transform in transforms.items()
+        for name, value in transform.tensors.items()
+    }
+    state = {f"method/{name}": value for name, value in method.state_dict().items()}
+    checkpoint.save_tensors(folder / "model.safetensors", state | fitted)
 
 
 def _write_top(path: Path, items: Any, queries: Any, top: Any) -> None:

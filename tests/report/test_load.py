@@ -88,7 +88,7 @@ def _write(path: str, data: bytes) -> None:
 def test_pickles_in_the_files_are_not_executed(make_run: MakeRun, tmp_path: Path) -> None:
     folder, trace = make_run(), tmp_path / "trace"
     bomb = pickle.dumps(Bomb(str(trace)))
-    for name in ("finalists/cross_modal-13-0/model.pt", "trials/cross_modal-0/last.pt", "tuner.pkl"):
+    for name in ("finalists/cross_modal-13-0/model.safetensors", "trials/cross_modal-0/last.pt", "tuner.pkl"):
         (folder / name).write_bytes(bomb)
     load_run(folder)
     (folder / "trials.parquet").write_bytes(bomb)

@@ -1,12 +1,12 @@
-"""The `sbir` command: data, features, stores, and scoring of saved models."""
+"""The `sbir` command: data, features, stores; scoring, export and use of saved models."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
-from sbir.commands import data, evaluate, features, store
+from sbir.commands import data, evaluate, export, features, retrieve, store
 
-COMMANDS = (data, features, store, evaluate)
+COMMANDS = (data, features, store, evaluate, export, retrieve)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -42,10 +42,14 @@ def guarded(item_id: str) -> Iterator[None]:
 
 def pixels(item: Item, size: int) -> NDArray[np.uint8]:
     """An item resized, not cropped, to (size, size, 3)."""
-    image = picture(item)
+    return resized(picture(item), size)
+
+
+def resized(image: Image.Image, size: int) -> NDArray[np.uint8]:
+    """A picture as a backbone sees it, (size, size, 3)."""
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(image, dtype=np.uint8)
+    return np.array(image, dtype=np.uint8)
 
 
 def find_picture(root: str | Path, item_id: str) -> Image.Image:
@@ -53,6 +57,8 @@ def find_picture(root: str | Path, item_id: str) -> Image.Image:
     path = Path(root) / item_id
     if path.parent.suffix == ".ndjson":
         return picture(Item(item_id, "sketch", path.parent.stem, None, str(path.parent), _find_line(path)))
+    if path.suffix == ".ndjson":  # no key: the first drawing
+        return picture(Item(item_id, "sketch", path.stem, None, str(path), 0))
     return picture(Item(item_id, "", "", None, str(path)))
 
 
@@ -69,7 +75,7 @@ def draw_strokes(drawing: Sequence[Sequence[Sequence[float]]]) -> Image.Image:
 def placed(drawing: Sequence[Sequence[Sequence[float]]]) -> list[NDArray[np.float64]]:
     """Strokes (T, 2) each, without empty ones, moved and scaled alike to fill the canvas up to its margin."""
     points = [np.array([stroke[0], stroke[1]], dtype=np.float64).T for stroke in drawing if len(stroke[0])]  # (T, 2)
-    every = np.concatenate(points)
+    every = np.concatenate(points) if points else np.empty((0, 2))
     if not len(every) or not np.isfinite(every).all():
         raise ValueError("a drawing needs at least one point, and finite ones")
     low, high = every.min(axis=0), every.max(axis=0)

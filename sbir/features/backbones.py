@@ -76,7 +76,7 @@ class Backbone:
             _draw_weights(network, np.random.default_rng(self.seed))
         else:
             network.load_state_dict({name: torch.tensor(value) for name, value in state.items()}, strict=False)
-        return network.eval().requires_grad_(False)
+        return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def describe(self) -> dict[str, Any]:
         """For a store's manifest."""
@@ -98,6 +98,13 @@ def empty_network(name: str) -> nn.Module:
 
         return Pooled(squeezenet1_1(weights=None).features, 512)
     raise ValueError(f"a backbone must be one of {', '.join(BACKBONES)}, got {name}")
+
+
+@torch.inference_mode()
+def features(network: nn.Module, images: NDArray[np.uint8], device: str = "cpu") -> NDArray[np.float32]:
+    """Features (B, width) of pixels (B, S, S, 3): the one way from pixels to features, for stores and new sketches."""
+    found: NDArray[np.float32] = network(normalise(torch.from_numpy(images).to(device))).float().cpu().numpy()
+    return found
 
 
 def normalise(images: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from sbir.data.items import Array
 from sbir.data.pictures import BrokenImage, pixels
 from sbir.data.readers import Item
 from sbir.data.strokes import pen_points
-from sbir.features.backbones import Backbone, State, normalise
+from sbir.features.backbones import Backbone, State, features
 from sbir.features.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -130,14 +130,8 @@ class _Extractor:
 
         torch.set_num_threads(1)  # one actor a core: more threads would fight
         self._device = "cuda" if ray.get_gpu_ids() else "cpu"
-        self._network = (
-            network.build(ray.get(state[0]) if state else None).to(self._device).to(memory_format=torch.channels_last)
-        )
+        self._network = network.build(ray.get(state[0]) if state else None).to(self._device)
 
     def __call__(self, batch: Table) -> Table:
-        import torch
-
-        with torch.inference_mode():
-            images = torch.from_numpy(np.array(batch["network"])).to(self._device)
-            feature = self._network(normalise(images)).float().cpu().numpy()
+        feature = features(self._network, np.array(batch["network"]), self._device)
         return {name: values for name, values in batch.items() if name != "network"} | {"feature": feature}

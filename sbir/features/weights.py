@@ -3,6 +3,7 @@
 import hashlib
 import pickle
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from sbir.data.store import check_backbone
 from sbir.features.backbones import BACKBONES, Backbone, State, empty_network
 
 SMALLEST = 32  # pixels: five halvings leave one
@@ -36,6 +38,30 @@ def load_backbone(name: str, weights: str, *, size: int, seed: int = 0) -> tuple
     state = _safetensors(path) if path.suffix == ".safetensors" else _torch_file(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
     return Backbone(name, f"{path.name} ({digest})", size), _fitting(name, state, path.name)
+
+
+def own_network(described: Mapping[str, Any] | None, weights: Path | None = None) -> nn.Module:
+    """The network that made a store's features, built again from the store's words about it.
+
+    `weights` is the file that they came from, where it was one. Raises `ValueError` where features were imported from
+    arrays, and where the weights are missing or are others.
+    """
+    if described is None:
+        raise ValueError(
+            "a new sketch needs the backbone of the model's features, they were imported as arrays and none is known; "
+            "make them with `sbir features` and train on those"
+        )
+    kind, _, seed = str(described["weights"]).partition(":")
+    from_file = kind not in ("random", "imagenet")
+    if from_file and weights is None:
+        raise ValueError(f"the model's backbone has the weights {described['weights']}; name that file with --weights")
+    if not from_file and weights is not None:
+        raise ValueError(f"the model's backbone has the weights {described['weights']}, {weights} has no effect; "
+                         "leave --weights out")  # fmt: skip
+    source = str(weights) if from_file else kind
+    backbone, state = load_backbone(described["name"], source, size=int(described["size"]), seed=int(seed or 0))
+    check_backbone({"backbone": backbone.describe()}, described)
+    return backbone.build(state)
 
 
 def _fitting(name: str, state: State, source: str) -> State:

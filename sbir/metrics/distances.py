@@ -27,16 +27,20 @@ class GalleryDistances:
     def __init__(self, query: Tensor, gallery: Tensor, distance: Distance) -> None:
         query, gallery = query.detach().float(), gallery.detach().float()
         self.distance = distance
-        if distance == "cosine":
-            self.query, self.gallery = F.normalize(query, dim=1, eps=1e-12), F.normalize(gallery, dim=1, eps=1e-12)
-        else:
-            mean = gallery.mean(0)
-            self.query, self.gallery = query - mean, gallery - mean
+        self._mean = gallery.mean(0)
+        self.query, self.gallery = self._placed(query), self._placed(gallery)
         self._square = self.gallery.square().sum(1)  # G
 
     def rows(self, start: int, stop: int) -> Tensor:
         """Distances of queries start..stop, (stop - start, G); `start` is a multiple of 64."""
         return torch.cat([self._block(self.query[i : min(i + _BLOCK, stop)]) for i in range(start, stop, _BLOCK)])
+
+    def of(self, query: Tensor) -> Tensor:
+        """Distances (G,) of another query (D,), the same as if it stood among the queries."""
+        return self._block(self._placed(query.detach().float()[None]))[0]
+
+    def _placed(self, rows: Tensor) -> Tensor:
+        return F.normalize(rows, dim=1, eps=1e-12) if self.distance == "cosine" else rows - self._mean
 
     def _block(self, query: Tensor) -> Tensor:
         padded = F.pad(query, (0, 0, 0, _BLOCK - len(query)))

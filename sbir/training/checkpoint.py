@@ -24,11 +24,11 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write named tensors as safetensors, the format that other tools read too; whole or not at all."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save as as_bytes
 
     part = path.with_name(f"{path.name}.part")
     # Cloned, since the format has no tensors that share memory.
-    save_file({name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}, part)
+    part.write_bytes(as_bytes({name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}))
     part.replace(path)
 
 

@@ -13,10 +13,11 @@ import numpy as np
 from sbir.data.store import file_hash, read_manifest
 from sbir.data.store_write import check_new, new_directory
 from sbir.report.load import Run, load_run
+from sbir.serving import gallery
 from sbir.serving.card import model_card
 from sbir.serving.model import FORMAT, GALLERY, INDEX
 from sbir.training import checkpoint
-from sbir.training.evaluate import Embedded, embed
+from sbir.training.evaluate import embed
 from sbir.training.rescore import Reopened, reopen
 from sbir.training.run import save_model, write_json
 
@@ -70,32 +71,33 @@ def _write(folder: Path, run: Run, opened: Reopened, *, half: bool, store: Path 
     place = Path(opened.about["store"]) if store is None else store.resolve()
     embedded = embed(opened.method, opened.feed, opened.protocol)
     save_model(folder, opened.method, opened.feed.transforms)
-    checkpoint.save_tensors(folder / GALLERY, _gallery(embedded, half))
+    distance = opened.method.distance
+    centre = {f"centre/{name}": view for name, view in embedded.query_centre.items()}
+    checkpoint.save_tensors(folder / GALLERY, gallery.to_tensors(embedded.gallery, distance, half=half) | centre)
     _write_index(folder / INDEX, opened)
     about = {
         **opened.about,
+        "job": opened.about["job"] | {"folder": ""},
         "format": FORMAT,
         "what": (inspect.getdoc(type(opened.method)) or "").partition("\n")[0],
         "label": run.manifest["labels"][opened.about["job"]["method"]],
         "dataset": run.manifest["data"]["dataset"],
         "flags": run.summary["flags"],
+        "chance": _chance(run),
         "given": run.summary["given"],
         "store": str(place),
         "root": read_manifest(place)["root"],  # where the pictures lay, for the drawing page
         "feature_width": opened.feed.columns.items.payload["feature"].shape[0],
-        "gallery": {
-            "views": {name: list(view.shape) for name, view in embedded.gallery.items()},
-            "dtype": "float16" if half else "float32",
-        },
+        "gallery": gallery.describe(embedded.gallery, distance, half=half),
         "files": {name: file_hash(folder / name) for name in ("model.safetensors", GALLERY, INDEX)},
     }
     write_json(folder / "model.json", about)
 
 
-def _gallery(embedded: Embedded, half: bool) -> Mapping[str, Any]:
-    """`gallery/<view>` (G, d) and, where queries are centred, `centre/<view>` (d,)."""
-    views = {f"gallery/{name}": view.half() if half else view for name, view in embedded.gallery.items()}
-    return views | {f"centre/{name}": centre for name, centre in embedded.query_centre.items()}
+def _chance(run: Run) -> float | None:
+    """What guessing scores on the maximised metric, to stand beside the model's figure."""
+    row = next((row for row in run.summary["table"] if row["row"] == "chance"), None)
+    return row["test"][run.metric]["mean"] if row is not None else None
 
 
 def _write_index(path: Path, opened: Reopened) -> None:

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from sbir.data.store import file_hash
 from sbir.data.transform import Transform
-from sbir.metrics.distances import GalleryDistances, fuse, nearest
+from sbir.metrics.distances import fuse, nearest
 from sbir.models.method import Method
+from sbir.serving.gallery import from_tensors, measure
 from sbir.training import checkpoint
 from sbir.training.rescore import load_model, read_about
 from sbir.types import Views
@@ -45,12 +46,10 @@ class Exported:
         if self.method.query_columns != ("feature",):
             raise ValueError(f"a model to search with must take features, {folder} takes {self.method.query_columns}")
         tensors = checkpoint.load_tensors(folder / GALLERY)
-        self.gallery = {name: tensors[f"gallery/{name}"].float() for name in self.about["gallery"]["views"]}
+        self.gallery = from_tensors(tensors, self.about["gallery"])
         self._centre = {name: tensors[f"centre/{name}"] for name in self.gallery if f"centre/{name}" in tensors}
         self.item_id, self.class_name = _read_index(folder / INDEX)
-        self._distances = {
-            name: GalleryDistances(view[:0], view, self.method.distance) for name, view in self.gallery.items()
-        }
+        self._distances = {name: measure(view, self.method.distance) for name, view in self.gallery.items()}
 
     @property
     def fusion(self) -> str | None:
@@ -74,7 +73,7 @@ class Exported:
         if not 1 <= top <= len(self.item_id):
             raise ValueError(f"top must be between 1 and the gallery size {len(self.item_id)}, got {top}")
         views = self.embed(feature[None])
-        found = [self._distances[name].of(views[name][0]) for name in self.gallery]
+        found = [self._distances[name](views[name][0]) for name in self.gallery]
         distances = found[0] if self.fusion is None else fuse(found[0], found[1], self.fusion)
         rows = nearest(distances[None], top)[0].tolist()
         return [Answer(self.item_id[row], self.class_name[row], float(distances[row])) for row in rows]

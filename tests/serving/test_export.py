@@ -1,5 +1,6 @@
 """An export loads anywhere, scores what was logged, or is not there."""
 
+import inspect
 import json
 import re
 import subprocess
@@ -8,21 +9,37 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from sbir.cli import main
+from sbir.data.loader import Shared
 from sbir.models.cross_modal import CrossModal
 from sbir.models.linear_map import LinearMap
 from sbir.serving.export import export
-from sbir.serving.model import Exported
+from sbir.serving.model import Answer, Exported
+from sbir.types import Rows, Views
 
 CMDT = {
     "method/hidden": 32, "method/latent": 16, "method/num_samples": 2, "train/batch_size": 16, "train/warmup": 4,
     "data/scale": True,
 }  # fmt: skip
 CENTRED = {"method/kind": "procrustes", "data/pca": 24}
+
+
+class SignedMap(LinearMap):
+    """Codes of 64 bits."""
+
+    distance = "hamming"
+
+    def embed_query(self, rows: Rows) -> Views:
+        return {name: torch.where(view > 0, 1.0, -1.0) for name, view in super().embed_query(rows).items()}
+
+    def embed_gallery(self, rows: Rows) -> Views:
+        return {name: torch.where(view > 0, 1.0, -1.0) for name, view in super().embed_gallery(rows).items()}
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +124,24 @@ def test_a_method_from_outside_must_be_named_and_then_exports(
     with pytest.raises(ValueError, match=r"add --method FILE.py:Mine"):
         Exported(tmp_path / "out")
     assert Exported(tmp_path / "out", f"{script}:Mine").item_id
+
+
+def test_codes_are_packed_and_found_at_their_hamming_distance(
+    smoke_store: Path, make_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    run = make_run(SignedMap, smoke_store, {})
+    script = tmp_path / "signed.py"
+    head = "import torch\nfrom sbir.models.linear_map import LinearMap\nfrom sbir.types import Rows, Views\n"
+    script.write_text(head + inspect.getsource(SignedMap))
+    export(run, tmp_path / "out", method=f"{script}:SignedMap")
+    packed = load_file(tmp_path / "out/gallery.safetensors")["gallery/feature"]
+    assert (packed.dtype, tuple(packed.shape)) == (torch.uint8, (48, 8))
+    model = Exported(tmp_path / "out", f"{script}:SignedMap")
+    feature = torch.from_numpy(Shared.mapped(smoke_store).items().payload["feature"].take(np.array([0]))[0])
+    code = model.embed(feature[None])["feature"][0]
+    slow = [sum(int(one != other) for one, other in zip(code, row, strict=True)) for row in model.gallery["feature"]]
+    best = sorted(range(48), key=lambda row: (slow[row], row))[:7]
+    assert model.search(feature, 7) == [Answer(model.item_id[row], model.class_name[row], slow[row]) for row in best]
 
 
 @pytest.mark.parametrize("name", ["gallery.safetensors", "gallery.parquet", "model.safetensors"])

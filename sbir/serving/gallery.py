@@ -26,7 +26,7 @@ def describe(views: Views, distance: Distance, *, half: bool) -> dict[str, Any]:
 
 
 def from_tensors(tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The views (G, d) float32 that `to_tensors` wrote; raises `ValueError` where one is missing or of another shape."""
+    """The views (G, d) float32 that `to_tensors` wrote; raises `ValueError` where one is missing or misshapen."""
     views = {}
     for name, shape in described["views"].items():
         found = tensors.get(f"gallery/{name}")

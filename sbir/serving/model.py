@@ -70,13 +70,17 @@ class Exported:
         The distance is the method's own; with two views it is the fused one. Raises `ValueError` where `top` is beyond
         the gallery.
         """
-        if not 1 <= top <= len(self.item_id):
-            raise ValueError(f"top must be between 1 and the gallery size {len(self.item_id)}, got {top}")
+        self.check_top(top)
         views = self.embed(feature[None])
         found = [self._distances[name](views[name][0]) for name in self.gallery]
         distances = found[0] if self.fusion is None else fuse(found[0], found[1], self.fusion)
         rows = nearest(distances[None], top)[0].tolist()
         return [Answer(self.item_id[row], self.class_name[row], float(distances[row])) for row in rows]
+
+    def check_top(self, top: int) -> None:
+        """Refuse a number of answers that the gallery does not have."""
+        if not 1 <= top <= len(self.item_id):
+            raise ValueError(f"top must be between 1 and the gallery size {len(self.item_id)}, got {top}")
 
 
 def _checked_about(folder: Path) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from sbir.training.run import Job, Refit
 
 CLASSES = ("airplane", "bus", "fish", "house", "lollipop", "octopus", "tree", "umbrella")
 PHOTOS = 10  # a class, each with one drawing
+UNITS = 380  # of a drawing's square: whole ones, so that a browser's pointer can follow it to the point
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +65,7 @@ def _write_class(root: Path, name: str, rng: np.random.Generator) -> None:
         stand = pose(parts, rng)
         render(parts, stand, rng, 96).save(root / "photo" / name / f"{number}.jpg", quality=90)
         strokes = draw_sketch(name, values, stand, number, rng).strokes
-        drawing = [np.round(stroke[:, :2].T * 255, 1).tolist() for stroke in strokes]
+        drawing = [np.round(stroke[:, :2].T * UNITS).astype(int).tolist() for stroke in strokes]
         lines.append(json.dumps({"word": name, "key_id": str(number), "drawing": drawing}) + "\n")
     (root / "sketch" / f"{name}.ndjson").write_text("".join(lines))
 

@@ -1,0 +1,71 @@
+"""What the drawing page asks for: the nearest photos for a drawing, and the photos themselves."""
+
+import io
+import threading
+import time
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from sbir.data.pictures import BrokenImage, draw_strokes, find_picture
+from sbir.report.table import metric_label, percent
+from sbir.serving.drawing import Drawing
+from sbir.serving.model import Exported
+from sbir.serving.sketch import Sketcher
+
+SIDE = 180  # pixels of a photo's longer side
+
+
+class Pad:
+    """A model and its backbone, ready for drawings."""
+
+    def __init__(self, model: Exported, sketcher: Sketcher, *, top: int, root: Path | None) -> None:
+        """`top` answers a drawing; `root` is the data set's folder, and without it the page shows names alone."""
+        model.check_top(top)
+        self._model, self._sketcher, self._top = model, sketcher, top
+        self._root = root.resolve() if root is not None else None
+        self._known = frozenset(model.item_id)
+        self._one = threading.Lock()  # two drawings at once would only slow each other
+        self.photo = lru_cache(2000)(self._photo)
+
+    def search(self, drawing: Drawing) -> dict[str, Any]:
+        """Answers, nearest first, and the milliseconds that each part took; drawn as strokes are for training."""
+        with self._one:
+            started = time.perf_counter()
+            feature = self._sketcher.feature(draw_strokes(drawing))
+            embedded = time.perf_counter()
+            answers = [asdict(answer) for answer in self._model.search(feature, self._top)]
+            ended = time.perf_counter()
+        times = {"feature": 1000 * (embedded - started), "ranking": 1000 * (ended - embedded)}
+        return {"answers": answers, "milliseconds": {name: round(value, 1) for name, value in times.items()}}
+
+    def _photo(self, item_id: str) -> bytes | None:
+        """A small JPEG of a gallery item; None for any other name, and where the picture is not at hand."""
+        if self._root is None or item_id not in self._known:
+            return None
+        if not (self._root / item_id).resolve().is_relative_to(self._root):
+            return None  # the list of items is a file, too, and is not to reach outside the data set
+        try:
+            image = find_picture(self._root, item_id)
+        except BrokenImage:
+            return None
+        image.thumbnail((SIDE, SIDE))
+        stream = io.BytesIO()
+        image.save(stream, "JPEG", quality=85)
+        return stream.getvalue()
+
+    def page(self) -> str:
+        """The page's HTML."""
+        from jinja2 import Environment, PackageLoader
+
+        about, select = self._model.about, self._model.about["protocol"]["select"]
+        template = Environment(loader=PackageLoader("sbir.serving", ""), autoescape=True).get_template("draw.html")
+        return template.render(
+            about=about,
+            metric=metric_label(select),
+            score=percent(about["test"][select]),
+            chance=percent(about["chance"]),
+            count=len(self._model.item_id),
+            classes=len(set(self._model.class_name)),
+        )

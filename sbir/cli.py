@@ -4,9 +4,25 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from sbir.commands import data, evaluate, export, features, retrieve, store
+from sbir.commands import (
+    data,
+    evaluate,
+    export,
+    features,
+    preflight,
+    retrieve,
+    store,
+)
 
-COMMANDS = (data, features, store, evaluate, export, retrieve)
+COMMANDS = (
+    data,
+    features,
+    store,
+    evaluate,
+    export,
+    retrieve,
+    preflight,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,8 +1,10 @@
 """One sweep from the checked request to the written report."""
 
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 
 import torch
@@ -27,7 +29,7 @@ from sbir.tuning.setup import THREADS, Setup
 from sbir.tuning.studies import Studies
 from sbir.tuning.summary import write_tables
 from sbir.tuning.sweep import Sweep
-from sbir.tuning.tune import Slots, ray_session, run_trials
+from sbir.tuning.tune import ClusterError, Slots, check_shared, ray_session, run_trials
 from sbir.tuning.watch import Watch
 
 STEP_LIMIT = 3600.0  # seconds without a report after which a trial counts as hanging
@@ -40,9 +42,9 @@ class Runner:
         torch.set_num_threads(THREADS)  # baselines are to give the same figures on every number of cores
         self._started = started
         self.setup = Setup(sweeps, options)
-        self.folder, resumed = folder.choose_folder(options, self.setup.request())
+        self.folder, self._resumed = folder.choose_folder(options, self.setup.request())
         self._journal = Journal(self.folder / folder.JOURNAL)
-        if not resumed:
+        if not self._resumed:
             folder.write_manifest(self.folder, {"name": self.folder.name, **self.setup.describe()})
 
     def run(self) -> int:
@@ -59,7 +61,7 @@ class Runner:
         limit = setup.options.time_limit
         deadline = None if limit is None else self._started[0] + 60 * limit
         studies = Studies([phases.search, phases.finals], deadline)
-        with ray_session(setup.options.address, setup.options.workers) as slots:
+        with self._ray() as slots:
             shared = share(setup.store, setup.columns)
             # Closed forms take a minute at full width: they are solved while trials run, and wait for nobody.
             with ThreadPoolExecutor(1) as beside:
@@ -72,6 +74,20 @@ class Runner:
         write_report(self.folder)
         print_summary(self.folder)
         return 0
+
+    @contextmanager
+    def _ray(self) -> Iterator[Slots]:
+        """A running Ray that suits the run; where it does not, a run that has only begun leaves nothing."""
+        options = self.setup.options
+        try:
+            with ray_session(options.address, options.workers) as slots:
+                if options.address != "local":
+                    check_shared(self.folder.resolve())
+                yield slots
+        except ClusterError:
+            if not self._resumed:
+                shutil.rmtree(self.folder)
+            raise
 
     def close(self) -> None:
         """Let go of the journal."""

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sbir.data.loader import Shared
@@ -20,6 +21,10 @@ ROUNDS = 20  # times that Tune itself may go down (Ray's memory monitor does tha
 
 class InterruptedSweepError(KeyboardInterrupt):
     """Ctrl-C or SIGTERM stopped the sweep; its folder can be resumed."""
+
+
+class ClusterError(ValueError):
+    """The cluster cannot run this sweep; the text says what would help."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,38 @@ def ray_session(address: str, workers: int | None) -> Iterator[Slots]:
             ray.shutdown()
 
 
+def check_shared(folder: Path) -> None:
+    """Refuse a run folder that some node of the cluster does not see: trials write their rows and models there.
+
+    Raises `ClusterError` with the nodes' addresses. A node that joins later is not asked.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    @ray.remote(num_cpus=0, max_retries=0)
+    def sees(path: str) -> bool:
+        return Path(path).is_dir()
+
+    nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
+    asked = {
+        name: sees.options(scheduling_strategy=NodeAffinitySchedulingStrategy(name, soft=False)).remote(str(folder))
+        for name in nodes
+    }
+    blind = sorted(nodes[name]["NodeManagerAddress"] for name, answer in asked.items() if not ray.get(answer))
+    if blind:
+        raise ClusterError(
+            f"--runs must lie on storage that every node of the cluster sees under the same path, {folder} is not "
+            f"there on {', '.join(blind)}; take a shared folder"
+        )
+
+
 def _slots(resources: dict[str, float], workers: int | None) -> Slots:
-    gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
+    gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 0))
+    if not gpus and not cpus:
+        # A head that runs no trials, before any worker has come: it comes when trials wait for its GPU.
+        if workers is None:
+            raise ClusterError("--workers must say how many trials may run at once: the cluster has no worker yet")
+        return Slots(workers, {"cpu": 1.0, "gpu": 1.0})
     if not gpus:
         return Slots(workers or cpus, {"cpu": 1.0})
     workers = workers or gpus

@@ -32,15 +32,15 @@ class Budget:
 
 def budgets(run: Run) -> tuple[list[Budget], str]:
     """A line a method, best first, and what the two equal shares are."""
-    searched = {name: _searched(run, name) for name in run.summary.get("methods") or {}}
-    searched = {name: frame for name, frame in searched.items() if not frame.empty}
-    if not searched:
+    frames = {name: searched(run, name) for name in run.summary.get("methods") or {}}
+    frames = {name: frame for name, frame in frames.items() if not frame.empty}
+    if not frames:
         return [], ""
-    share = min(frame["spent"].iloc[-1] for frame in searched.values())
-    trained = [frame["seconds"].iloc[-1] for frame in searched.values() if frame["steps"].max() > 0]
-    seconds = min(trained, default=max(frame["seconds"].iloc[-1] for frame in searched.values()))
-    lines = [_budget(run, name, frame, share, seconds) for name, frame in searched.items()]
-    order = {name: frame["best"].iloc[-1] for name, frame in searched.items()}
+    share = min(frame["spent"].iloc[-1] for frame in frames.values())
+    trained = [frame["seconds"].iloc[-1] for frame in frames.values() if frame["steps"].max() > 0]
+    seconds = min(trained, default=max(frame["seconds"].iloc[-1] for frame in frames.values()))
+    lines = [_budget(run, name, frame, share, seconds) for name, frame in frames.items()]
+    order = {name: frame["best"].iloc[-1] for name, frame in frames.items()}
     lines.sort(key=lambda line: -order[line.method])
     return lines, f"{share:.3g} full-length trials; {seconds:.0f} device-seconds, the least that a trained method took"
 
@@ -57,7 +57,7 @@ def best_so_far(run: Run) -> dict[str, Figure]:
 def _curves(run: Run, methods: list[str], key: str, title: str) -> Figure:
     traces = []
     for place, name in enumerate(methods):
-        frame = _searched(run, name)
+        frame = searched(run, name)
         if frame.empty:
             continue
         line = {"color": COLORS[place % len(COLORS)], "dash": DASHES[place // len(COLORS) % len(DASHES)], "shape": "hv"}
@@ -70,7 +70,7 @@ def _curves(run: Run, methods: list[str], key: str, title: str) -> Figure:
     return {"data": traces, "layout": layout(xaxis=axis(title, rangemode="tozero"), yaxis=y_axis, height=430)}
 
 
-def _searched(run: Run, method: str) -> pd.DataFrame:
+def searched(run: Run, method: str) -> pd.DataFrame:
     """A method's search trials by number: what they add up to, and the best value so far."""
     trials = run.search_trials()
     trials = trials[trials["method"] == method].sort_values("number")

@@ -1,49 +1,23 @@
 """`report.html`: one file that opens from disk without a network, and runs nothing of what the run's files hold."""
 
 import base64
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from sbir.report.budgets import best_so_far, budgets
-from sbir.report.figures import Figure, importance_bars, lambda_curve, learning_curves
+from sbir.report.explore import explore
 from sbir.report.grid import Thumbnail, retrieval_grid, thumbnails
 from sbir.report.load import Run, load_run
-from sbir.report.parallel import parallel_coordinates
-from sbir.report.reproduction import as_markdown, controls, not_comparable, reproductions
-from sbir.report.setup_text import setup_latex, setup_markdown, setup_paragraph
-from sbir.report.table import (
-    NONE,
-    Line,
-    further_metrics,
-    interval,
-    long_table,
-    metric_label,
-    percent,
-    table_lines,
-)
-from sbir.report.verdict import verdicts
-from sbir.tracking.names import readable, readable_time
+from sbir.report.queries import BUDGET
+from sbir.report.reproduction import as_markdown
+from sbir.report.section import plots, tables, texts
+from sbir.report.setup_text import setup_latex, setup_markdown
+from sbir.report.table import percent
+from sbir.tracking.names import readable
 
 REPORT = "report.html"
-MAX_TRIALS = 500  # rows of the trials' table; trials.parquet has them all
-FLAGS = {
-    "synthetic": "SYNTHETIC DATA: generated drawings. These figures test software and say nothing about real sketches.",
-    "demo scale": "DEMO SCALE: small models and few steps, for a laptop. Not comparable with any published figure.",
-}
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A figure with its place on the page."""
-
-    name: str  # the element's id
-    title: str
-    note: str
-    figure: Figure
+SCRIPTS = ("elements.js", "parallel.js", "trials.js", "queries.js", "report.js")
 
 
 def write_report(run_dir: str | Path, *, thumbnail: Thumbnail | None = None) -> Path:
@@ -57,7 +31,13 @@ def write_report(run_dir: str | Path, *, thumbnail: Thumbnail | None = None) -> 
     _write(run.path / "setup.tex", setup_latex(run))
     if text := as_markdown(run):
         _write(run.path / "reproduction.md", text + "\n")
-    return _write(run.path / REPORT, render(run, thumbnail or thumbnails(run)))
+    return _write(run.path / REPORT, render([run], [thumbnail or thumbnails(run)]))
+
+
+def write_joint_report(run_dirs: Sequence[str | Path], path: Path) -> Path:
+    """Write one page of several runs: methods x data sets, and each run behind a button; the page's path."""
+    runs = [load_run(run_dir) for run_dir in run_dirs]
+    return _write(path, render(runs, [thumbnails(run) for run in runs]))
 
 
 def _write(path: Path, text: str) -> Path:
@@ -67,187 +47,43 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def render(run: Run, thumbnail: Thumbnail) -> str:
-    """The page's text."""
-    from jinja2 import Environment, StrictUndefined
+def render(runs: Sequence[Run], pictures: Sequence[Thumbnail]) -> str:
+    """The page's text; the runs share the room that there is for pictures."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["jpeg"] = _data_url
-    environment.filters["readable"] = readable
-    environment.filters["percent"] = percent
-    template = environment.from_string((files("sbir.report") / REPORT).read_text(encoding="utf-8"))
-    plots = _plots(run)
-    return template.render(
-        plotly=Markup(get_plotlyjs()),
-        plots=plots,
-        figures={plot.name: plot.figure for plot in plots},
-        grid=retrieval_grid(run, thumbnail),
-        **_texts(run),
-        **_tables(run),
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=FunctionLoader(_asset)
+    )
+    environment.filters |= {"jpeg": _data_url, "readable": readable, "percent": percent}
+    sections = []
+    for at, (run, thumbnail) in enumerate(zip(runs, pictures, strict=True)):
+        content = _section(run, thumbnail, BUDGET // len(runs))
+        prefix = f"{at}-" if len(runs) > 1 else ""
+        text = environment.get_template("run.html").render(prefix=prefix, **content)
+        sections.append((run.manifest["name"], Markup(text)))
+    return environment.get_template(REPORT).render(
+        title=f"{runs[0].manifest['name']}: {runs[0].summary.get('question', '')}",
+        css=Markup(_asset("report.css")),
+        scripts=[Markup(script) for script in (get_plotlyjs(), *map(_asset, SCRIPTS))],
+        sections=sections,
     )
 
 
-def _texts(run: Run) -> dict[str, Any]:
-    summary = run.summary
-    best = summary["best"]
+def _section(run: Run, thumbnail: Thumbnail, budget: int) -> dict[str, Any]:
+    figures = plots(run)
     return {
-        "name": run.manifest["name"],
-        "created": str(run.manifest.get("created", "")).replace("T", " "),
-        "question": summary.get("question") or run.manifest["name"],
-        "banners": [FLAGS.get(flag, str(flag).upper()) for flag in summary.get("flags", [])],
-        "verdicts": verdicts(run),
-        "best": best,
-        "best_value": percent(best["value"]),
-        "best_settings": {key.rsplit("/", 1)[-1]: readable(value) for key, value in best["settings"].items()},
-        "metric": metric_label(run.metric),
-        "facts": _facts(run),
-        "importance_notes": importance_bars(run)[1],
+        "plots": figures,
+        "grid": retrieval_grid(run, thumbnail),
+        "data": explore(run, figures, thumbnail, budget),
+        **texts(run),
+        **tables(run),
     }
 
 
-def _facts(run: Run) -> dict[str, str]:
-    summary, data, counts = run.summary, run.manifest["data"], run.summary["counts"]
-    trials = f"{counts['complete']} complete, {counts['pruned']} pruned, {counts['failed']} failed"
-    seconds = (summary.get("times") or {}).get("total_s")
-    took = f"; {readable_time(seconds)} in all" if seconds is not None else ""
-    looks = summary.get("looks_at_test")
-    protocol = summary["protocol"]
-    called = f"{protocol.get('name', NONE)}, fingerprint {protocol.get('fingerprint', NONE)}"
-    return {
-        "data": f"{data['dataset']} (content {data.get('content_hash', NONE)}); {_sizes(data)}",
-        "given": str(summary.get("given") or "not stated"),
-        "protocol": f"{called}: {_protocol(protocol)}",
-        "looks at test": f"{looks if looks is not None else 'not counted'} (runs of this folder scored on this split)",
-        "trials": f"{trials}{took}; seed {run.manifest.get('seed', NONE)}",
-        "code": _code(run),
-    }
-
-
-def _sizes(data: Any) -> str:
-    """Queries, gallery and classes of each part."""
-    num, classes = data.get("num") or {}, data.get("classes") or {}
-    parts = [
-        f"{part} {num[f'{part}_query']} queries, {num[f'{part}_gallery']} gallery"
-        + (f", {classes[part]} classes" if part in classes else "")
-        for part in ("train", "val", "test")
-        if f"{part}_query" in num and f"{part}_gallery" in num
-    ]
-    return "; ".join(parts)
-
-
-def _protocol(protocol: Any) -> str:
-    lines = protocol.get("lines") or {}
-    return "; ".join(f"{key}: {value}" for key, value in lines.items() if key not in ("protocol", "data", "synthetic"))
-
-
-def _code(run: Run) -> str:
-    git, versions = run.manifest.get("git") or {}, run.manifest.get("versions") or {}
-    commit = f"commit {str(git['commit'])[:10]}" if git.get("commit") else "no commit known"
-    changed = ", with uncommitted changes" if git.get("dirty") else ""
-    named = [f"{name} {versions[name]}" for name in ("sbir", "torch", "ray", "optuna", "python") if versions.get(name)]
-    return "; ".join([commit + changed, *named])
-
-
-def _tables(run: Run) -> dict[str, Any]:
-    lines = table_lines(run)
-    headings, long_rows = long_table(run)
-    trials = pd.concat([run.search_trials(), run.trials[run.trials["kind"] == "refit"].assign(value=None)])
-    trials = trials.sort_values("value", ascending=False, na_position="last", kind="stable")
-    axes = list(dict.fromkeys(name for names in run.axes.values() for name in names))
-    shown = trials.head(MAX_TRIALS)
-    return {
-        "budgets": budgets(run) if len(run.manifest["methods"]) > 1 else ([], ""),
-        "splits": _split_lines(run),
-        "reproductions": reproductions(run),
-        "source_reasons": "; ".join(not_comparable(run)),
-        "controls": controls(run),
-        "setup": setup_paragraph(run),
-        "gaps": _gaps(run) if len(run.manifest["methods"]) > 1 else {},
-        "lines": lines,
-        "spans": {line.row: _span(line, lines) for line in lines},
-        "further": [metric_label(metric) for metric in further_metrics(run)],
-        "long_headings": headings,
-        "long_rows": long_rows,
-        "axes": [name.rsplit("/", 1)[-1] for name in axes],
-        "trials": [_trial(row, axes) for row in shown.to_dict("records")],
-        "num_trials": len(trials),
-        "interval": interval,
-    }
-
-
-def _gaps(run: Run) -> dict[str, tuple[str, bool]]:
-    """Row -> its figure minus the best of the others with the simultaneous interval, and whether it may be the best."""
-    rows = (run.summary.get("comparison") or {}).get("rows", {})
-    return {
-        name: (f"{100 * row['gap']:+.1f} [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]", row["candidate"])
-        for name, row in rows.items()
-    }
-
-
-def _split_lines(run: Run) -> tuple[list[str], list[tuple[str, list[str], str, str]]]:
-    """Figures over further class splits: the splits, and per row its figures, their mean and its interval."""
-    rows = run.summary.get("splits") or []
-    names = sorted(rows[0]["by_split"]) if rows else []
-    lines = [
-        (row["row"], [percent(row["by_split"].get(name)) for name in names], percent(row["mean"]),
-         interval(row["low"], row["high"]))
-        for row in rows
-    ]  # fmt: skip
-    return names, lines
-
-
-def _span(line: Line, lines: list[Line]) -> dict[str, float]:
-    """Where a row's figure and class interval lie on the bar of the table, in percent of its width."""
-    top = max((found for one in lines for found in (one.mean, one.high) if found is not None), default=1.0) or 1.0
-    ends = {"mean": line.mean, "low": line.low, "high": line.high}
-    return {name: 100 * value / top for name, value in ends.items() if value is not None}
-
-
-def _trial(row: dict[Any, Any], axes: list[str]) -> dict[str, Any]:
-    def text(key: str) -> str:
-        value = row.get(key)
-        return "" if value is None or pd.isna(value) else readable(value)
-
-    return {
-        "name": f"{row['method']}-{row['number']}",
-        "label": text("label"),
-        "kind": row["kind"],
-        "state": str(row["state"]).lower(),
-        "value": percent(None if pd.isna(row["value"]) else row["value"]),
-        "fusion": text("lambda"),
-        "best_step": text("best_step"),
-        "steps": text("steps"),
-        "seconds": f"{row['device_seconds']:.0f}" if not pd.isna(row.get("device_seconds")) else "",
-        "reason": text("reason"),
-        "settings": [text(axis) for axis in axes],
-    }
-
-
-def _plots(run: Run) -> list[Plot]:
-    plots: list[tuple[str, str, str, Figure | None]] = [
-        (
-            "learning",
-            "Learning curves",
-            "One line a trial of the search; dashed: chance and baselines.",
-            learning_curves(run),
-        ),
-        ("lambda", "Lambda, how the two views are combined", "Of the best trial's kept checkpoint.", lambda_curve(run)),
-    ]
-    words = {"spent": "equal trials", "seconds": "equal time"}
-    for key, figure in best_so_far(run).items():
-        note = "Best validation value so far. One sample of a search: another seed would draw another curve."
-        plots.append((f"best-{key}", f"Best so far, at {words[key]}", note, figure))
-    for method in run.manifest["methods"]:
-        note = (
-            "One line a trial: darker is better, orange is the best, dotted grey was stopped early. Hover for settings."
-        )
-        plots.append((f"parallel-{method}", f"Settings and result: {method}", note, parallel_coordinates(run, method)))
-    for method, figure in importance_bars(run)[0].items():
-        note = "fANOVA over complete trials: which axes the values differ by, not which way, nor why."
-        plots.append((f"importance-{method}", f"Importance of the axes: {method}", note, figure))
-    return [Plot(name, title, note, figure) for name, title, note, figure in plots if figure is not None]
+def _asset(name: str) -> str:
+    return (files("sbir.report") / name).read_text(encoding="utf-8")
 
 
 def _data_url(picture: bytes) -> str:

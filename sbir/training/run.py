@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from sbir.data.feed import Columns, Feed, make_feed
+from sbir.data.items import Indices, Items
 from sbir.data.protocol import Part, Protocol, partition
 from sbir.data.splits import Split
 from sbir.data.transform import Transform
@@ -235,18 +236,24 @@ def save_model(folder: Path, method: Method, transforms: Mapping[str, Transform]
     checkpoint.save_tensors(folder / "model.safetensors", state | fitted)
 
 
-def _write_top(path: Path, items: Any, queries: Any, top: Any) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+def top_columns(items: Items, queries: Indices, top: Indices) -> dict[str, Any]:
+    """Top lists (Q, n) of store rows as columns: query, rank, gallery, of the query's class, and its own photo."""
     count = top.shape[1]
-    columns = {
+    instance = items.instance_id[queries][:, None]
+    return {
         "query": np.repeat(items.item_id[queries].astype(str), count),
         "rank": np.tile(np.arange(1, count + 1), len(queries)),
         "gallery": items.item_id[top.ravel()].astype(str),
         "correct": (items.class_id[top] == items.class_id[queries][:, None]).ravel(),
+        "own": ((items.instance_id[top] == instance) & (instance >= 0)).ravel(),
     }
-    pq.write_table(pa.table(columns), path)
+
+
+def _write_top(path: Path, items: Items, queries: Indices, top: Indices) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table(top_columns(items, queries, top)), path)
 
 
 def write_json(path: Path, value: Any) -> None:

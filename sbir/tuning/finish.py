@@ -15,6 +15,7 @@ from sbir.data.protocol import Partition
 from sbir.metrics.intervals import class_bootstrap, seed_interval
 from sbir.tracking.rows import read_rows
 from sbir.training.baselines import Baseline
+from sbir.training.run import top_columns
 from sbir.tuning.phases import Phases, best_row
 from sbir.tuning.plan import Plan
 from sbir.tuning.space import Resolved
@@ -135,6 +136,15 @@ def baseline_scores(baselines: Sequence[Baseline], rows: Partition) -> list[Scor
         Scores(found.row, "", 0, rows.query, {name: values.numpy() for name, values in found.test.per_query.items()})
         for found in baselines
     ]
+
+
+def baseline_top(baselines: Sequence[Baseline], items: Items, rows: Partition, keep: int = 10) -> pd.DataFrame:
+    """What the baselines answer: the first items of every query, as `top.parquet` has them for a finalist."""
+    frames = []
+    for one in baselines:
+        top = rows.gallery[one.test.top[:, :keep].numpy()]
+        frames.append(pd.DataFrame({"row": one.row, **top_columns(items, rows.query, top)}))
+    return pd.concat(frames, ignore_index=True)
 
 
 def per_query_table(scores: Sequence[Scores], items: Items, run: str) -> pd.DataFrame:

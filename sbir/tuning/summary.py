@@ -36,7 +36,8 @@ def write_tables(
     baselines: tuple[list[Baseline], Mapping[str, list[Baseline]]],
     started: tuple[float, datetime],
 ) -> None:
-    """Write `trials.parquet`, `per_query.parquet`, with published rows `published.parquet`, and `summary.json` last.
+    """Write `trials.parquet`, `per_query.parquet`, `baseline_top.parquet`, with published rows `published.parquet`, and
+    `summary.json` last.
 
     `baselines` are those of the run's split, and of each of `--splits`.
     """
@@ -45,6 +46,7 @@ def write_tables(
     trials.to_parquet(folder / "trials.parquet")
     scores = finish.baseline_scores(own, setup.rows("test")) + finish.finalist_scores(plans, setup.by_name)
     finish.per_query_table(scores, setup.items, folder.name).to_parquet(folder / "per_query.parquet")
+    finish.baseline_top(own, setup.items, setup.rows("test")).to_parquet(folder / "baseline_top.parquet")
     published = finish.published_rows(plans, setup.protocol.select)
     if published is not None:
         published.to_parquet(folder / "published.parquet")

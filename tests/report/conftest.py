@@ -1,5 +1,6 @@
 """A finished run's folder, written by hand in the runner's format."""
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,8 @@ def write_run(folder: Path, *, num_trials: int = 24, store: Path | None = None, 
     refits = [{**best, "number": n, "kind": "refit", "seed": n + 1, "label": f"seed {n + 1}"} for n in range(3)]
     pd.DataFrame([*trials, *refits]).to_parquet(folder / "trials.parquet")
     _write_queries(folder, rng)
-    _write_top(folder / "finalists/cross_modal-13-0", rng)
+    _write_top(folder / "finalists/cross_modal-13-0/top.parquet", rng)
+    _write_top(folder / "baseline_top.parquet", rng, rows=("raw", "ridge"))
     _write_json(folder / "manifest.json", _manifest(folder, store))
     _write_json(folder / "summary.json", _summary(best, trials, flags))
     return folder
@@ -114,16 +116,20 @@ def _write_queries(folder: Path, rng: np.random.Generator) -> None:
     pd.concat(frames).to_parquet(folder / "per_query.parquet")
 
 
-def _write_top(folder: Path, rng: np.random.Generator) -> None:
-    folder.mkdir(parents=True)
+def _write_top(path: Path, rng: np.random.Generator, rows: tuple[str, ...] = ("",)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     photos = items("photo")
     records = []
-    for query in items("sketch"):
+    for row, query in itertools.product(rows, items("sketch")):
         own = query.split("/")[1]
         order = sorted(photos, key=lambda photo: rng.random() - 0.45 * (f"/{own}/" in photo))
         for rank, photo in enumerate(order[:30], 1):
-            records.append({"query": query, "rank": rank, "gallery": photo, "correct": f"/{own}/" in photo})
-    pd.DataFrame(records).to_parquet(folder / "top.parquet")
+            same = photo.removeprefix("photo/").removesuffix(".jpg") == query.removeprefix("sketch/").removesuffix(
+                ".png"
+            )
+            about = {"correct": f"/{own}/" in photo, "own": same}
+            records.append({**({"row": row} if row else {}), "query": query, "rank": rank, "gallery": photo, **about})
+    pd.DataFrame(records).to_parquet(path)
 
 
 def _manifest(folder: Path, store: Path | None) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def test_controls_say_what_needs_no_training(sketchy: Run) -> None:
 
 
 def test_labels_are_text_on_the_page(sketchy: Run) -> None:
-    page = render(sketchy, lambda _: None)
+    page = render([sketchy], [lambda _: None])
     assert "<b>b</b>" not in page
     assert "&lt;b&gt;b&lt;/b&gt;" in page
     assert "Reported versus reproduced" in page

@@ -1,16 +1,19 @@
-"""The `sbir` command: data, features, stores; scoring, export and use of saved models."""
+"""The `sbir` command: data, features, stores; scoring, export and use of saved models; reports and tables of runs."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
 from sbir.commands import (
+    compare,
     data,
     evaluate,
     export,
     features,
     preflight,
+    report,
     retrieve,
+    runs,
     store,
 )
 
@@ -21,6 +24,9 @@ COMMANDS = (
     evaluate,
     export,
     retrieve,
+    report,
+    compare,
+    runs,
     preflight,
 )
 

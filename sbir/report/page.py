@@ -6,14 +6,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from sbir.report.compare import compare
+from sbir.report.compare_text import LEGEND, notes
 from sbir.report.explore import explore
 from sbir.report.grid import Thumbnail, retrieval_grid, thumbnails
 from sbir.report.load import Run, load_run
 from sbir.report.queries import BUDGET
 from sbir.report.reproduction import as_markdown
-from sbir.report.section import plots, tables, texts
+from sbir.report.section import FLAGS, plots, tables, texts
 from sbir.report.setup_text import setup_latex, setup_markdown
-from sbir.report.table import percent
+from sbir.report.table import metric_label, percent
 from sbir.tracking.names import readable
 
 REPORT = "report.html"
@@ -56,7 +58,7 @@ def render(runs: Sequence[Run], pictures: Sequence[Thumbnail]) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=FunctionLoader(_asset)
     )
-    environment.filters |= {"jpeg": _data_url, "readable": readable, "percent": percent}
+    environment.filters |= {"jpeg": _data_url, "readable": readable, "percent": percent, "metric": metric_label}
     sections = []
     for at, (run, thumbnail) in enumerate(zip(runs, pictures, strict=True)):
         content = _section(run, thumbnail, BUDGET // len(runs))
@@ -64,11 +66,23 @@ def render(runs: Sequence[Run], pictures: Sequence[Thumbnail]) -> str:
         text = environment.get_template("run.html").render(prefix=prefix, **content)
         sections.append((run.manifest["name"], Markup(text)))
     return environment.get_template(REPORT).render(
-        title=f"{runs[0].manifest['name']}: {runs[0].summary.get('question', '')}",
+        title=", ".join(str(run.manifest["name"]) for run in runs),
         css=Markup(_asset("report.css")),
         scripts=[Markup(script) for script in (get_plotlyjs(), *map(_asset, SCRIPTS))],
         sections=sections,
+        legend=LEGEND,
+        **_joint(runs),
     )
+
+
+def _joint(runs: Sequence[Run]) -> dict[str, Any]:
+    """The table over several runs, and the banners that hold for any of them."""
+    if len(runs) == 1:
+        return {"comparison": None}
+    found = compare(runs)
+    flags = dict.fromkeys(flag for run in runs for flag in run.summary.get("flags", ()))
+    banners = [f"{FLAGS.get(flag, flag.upper())} It holds for the columns marked so." for flag in flags]
+    return {"comparison": found, "notes": notes(found), "banners": banners}
 
 
 def _section(run: Run, thumbnail: Thumbnail, budget: int) -> dict[str, Any]:

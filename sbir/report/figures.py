@@ -47,13 +47,15 @@ def learning_curves(run: Run) -> Figure | None:
         return None
     trials = run.search_trials()
     keys = zip(trials["method"].astype(str), trials["number"].astype(int), strict=True)
-    states = dict(zip(keys, trials["state"].astype(str), strict=True))
+    records = dict(zip(keys, trials.to_dict("records"), strict=True))
     best = (run.summary["best"]["method"], run.summary["best"]["number"])
     lines: dict[str, list[tuple[str, pd.DataFrame]]] = {}
     for _, rows in run.rows.groupby(["method", "number"]):
         trial = str(rows["method"].iloc[0]), int(rows["number"].iloc[0])
-        name = "best" if trial == best else states.get(trial, "")
-        lines.setdefault(name, []).append((f"{trial[0]}-{trial[1]} {_settings(run, *trial)}", rows))
+        record = records.get(trial, {})
+        settings = {str(key): value for key, value in record.items() if not pd.isna(value)}
+        label = f"{trial[0]}-{trial[1]} {trial_name(settings, run.axes.get(trial[0], []))}"
+        lines.setdefault("best" if trial == best else str(record.get("state", "")), []).append((label, rows))
     traces = [_curves(label, lines[state], key, line) for state, (label, line) in _STATES.items() if state in lines]
     if "best" in lines:
         traces.append(_curves("best trial", lines["best"], key, {"color": BLUE, "width": 3}))
@@ -150,15 +152,6 @@ def importance_bars(run: Run) -> tuple[dict[str, Figure], dict[str, str]]:
         height = 120 + 26 * len(ranked)
         figures[method] = {"data": data, "layout": layout(xaxis=shares_axis, yaxis=axis(""), height=height)}
     return figures, notes
-
-
-def _settings(run: Run, method: str, number: int) -> str:
-    trials = run.search_trials()
-    found = trials[(trials["method"] == method) & (trials["number"] == number)]
-    if found.empty:
-        return ""
-    settings = {str(key): value for key, value in found.iloc[0].dropna().items()}
-    return trial_name(settings, run.axes[method])
 
 
 def _percents(values: pd.Series) -> list[float | None]:  # type: ignore[type-arg, unused-ignore]

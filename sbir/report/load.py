@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ class Run:
         """The maximised metric without `val/`: the key of the table's figures."""
         return str(self.summary["metric"]).removeprefix("val/")
 
-    @property
+    @cached_property
     def axes(self) -> dict[str, list[str]]:
         """Method -> the settings that vary over its search trials, as columns of `trials`."""
         return {method: list(self._varying(method)) for method in self.manifest["methods"]}

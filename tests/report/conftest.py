@@ -20,10 +20,17 @@ LAMBDAS = ("0.0", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9",
 AXES = ("method/latent", "method/decode", "method/dropout", "method/kl_weight", "method/margin1", "train/lr")
 
 
-def write_run(folder: Path, *, num_trials: int = 24, store: Path | None = None, flags: tuple[str, ...] = ()) -> Path:
+def write_run(
+    folder: Path,
+    *,
+    num_trials: int = 24,
+    store: Path | None = None,
+    flags: tuple[str, ...] = (),
+    evaluations: int = 10,
+) -> Path:
     """A run of `num_trials` search trials and three refits; pictures where `store` has a manifest that names them."""
     rng = np.random.default_rng(0)
-    trials = [_trial(folder, number, rng) for number in range(num_trials)]
+    trials = [_trial(folder, number, rng, evaluations) for number in range(num_trials)]
     best = max((trial for trial in trials if trial["state"] == "COMPLETE"), key=lambda trial: trial["value"])
     refits = [{**best, "number": n, "kind": "refit", "seed": n + 1, "label": f"seed {n + 1}"} for n in range(3)]
     pd.DataFrame([*trials, *refits]).to_parquet(folder / "trials.parquet")
@@ -35,7 +42,7 @@ def write_run(folder: Path, *, num_trials: int = 24, store: Path | None = None, 
     return folder
 
 
-def _trial(folder: Path, number: int, rng: np.random.Generator) -> dict[str, Any]:
+def _trial(folder: Path, number: int, rng: np.random.Generator, evaluations: int) -> dict[str, Any]:
     state = "FAIL" if number == 5 else "PRUNED" if number % 3 == 2 else "COMPLETE"
     margin = float(rng.choice([0, 1, 2])) if number % 4 else None
     settings = dict(
@@ -55,7 +62,7 @@ def _trial(folder: Path, number: int, rng: np.random.Generator) -> dict[str, Any
     top = (
         0.2 + 0.1 * (settings["method/decode"] == "s") + 0.04 * rng.random() + 0.02 * (settings["method/latent"] == 512)
     )
-    count = {"FAIL": 2, "PRUNED": 4, "COMPLETE": 10}[state]
+    count = {"FAIL": 2, "PRUNED": 4, "COMPLETE": evaluations}[state]
     rows, best, best_step = [], 0.0, 0
     for at in range(1, count + 1):
         value = float(top * (1 - np.exp(-at / 2.5)) + 0.006 * rng.standard_normal())

@@ -28,9 +28,12 @@ def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 def rename(folder: Path, row: str, name: str) -> Path:
     """Another method's run on the same data: one row has another name."""
-    edit(
-        folder / "summary.json", lambda summary: [one.update(row=name) for one in summary["table"] if one["row"] == row]
-    )
+
+    def change(summary: dict[str, Any]) -> None:
+        for one in summary["table"]:
+            one["row"] = name if one["row"] == row else one["row"]
+
+    edit(folder / "summary.json", change)
     frame = pd.read_parquet(folder / "per_query.parquet")
     frame.assign(row=frame["row"].replace(row, name)).to_parquet(folder / "per_query.parquet")
     return folder

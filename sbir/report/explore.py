@@ -21,6 +21,7 @@ def explore(run: Run, plots: list[Plot], thumbnail: Thumbnail, budget: int) -> d
     parallel = {method: parallel_coordinates(run, method) for method in run.manifest["methods"]}
     return {
         "metric": metric_label(run.metric),
+        "best": run.summary["best"]["method"],
         "figures": {plot.name: plot.figure for plot in plots},
         "methods": {
             method: {"label": labels.get(method, method), "axes": [_short(axis) for axis in run.axes[method]]}

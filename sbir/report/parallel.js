@@ -5,6 +5,7 @@ function parallelCoordinates(run, data, onBrush) {
   if (!place) return;
   const select = run.querySelector(".parallel-method");
   const methods = Object.keys(data.parallel);
+  const first = methods.includes(data.best) ? data.best : methods[0];
   const draw = (method) => {
     place.replaceChildren(parallelPicture(data, method, (chosen) => {
       const words = chosen ? `${chosen.size} of ${data.parallel[method].lines.length} trials chosen` : "";
@@ -14,10 +15,10 @@ function parallelCoordinates(run, data, onBrush) {
     run.querySelector(".parallel-words").textContent = "";
   };
   if (select) {
-    fillSelect(select, methods.map((method) => [method, data.methods[method].label]), methods[0]);
+    fillSelect(select, methods.map((method) => [method, data.methods[method].label]), first);
     select.addEventListener("change", () => { draw(select.value); onBrush(select.value, null); });
   }
-  draw(methods[0]);
+  draw(first);
 }
 
 const AREA = {width: 1112, height: 430, left: 74, right: 44, top: 92, bottom: 384}; // height 1 is at the top, 0 at the bottom

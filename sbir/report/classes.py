@@ -38,6 +38,8 @@ def _table(run: Run) -> tuple[pd.DataFrame, NDArray[np.str_], NDArray[np.int64]]
     if run.metric not in frame.columns or frame.empty:
         return None
     values = frame.pivot_table(index="item", columns="row", values=run.metric, aggfunc="mean", sort=False).dropna()
+    if values.empty:
+        return None
     about = frame.drop_duplicates("item").set_index("item").loc[values.index]
     return values, about["class"].to_numpy(dtype=str), about["instance"].to_numpy(dtype=np.int64)
 

@@ -1,11 +1,13 @@
 """What the page's script is given of one run: plain values that it sorts, filters, brushes and scores again."""
 
+from itertools import groupby
 from typing import Any
 
 import pandas as pd
 
 from sbir.metrics.distances import FUSIONS
 from sbir.report.classes import class_figures
+from sbir.report.figures import Figure
 from sbir.report.grid import Thumbnail
 from sbir.report.load import Run
 from sbir.report.parallel import parallel_coordinates
@@ -22,7 +24,7 @@ def explore(run: Run, plots: list[Plot], thumbnail: Thumbnail, budget: int) -> d
     return {
         "metric": metric_label(run.metric),
         "best": run.summary["best"]["method"],
-        "figures": {plot.name: plot.figure for plot in plots},
+        "figures": {plot.name: _packed(plot.figure) for plot in plots},
         "methods": {
             method: {"label": labels.get(method, method), "axes": [_short(axis) for axis in run.axes[method]]}
             for method in run.manifest["methods"]
@@ -33,6 +35,18 @@ def explore(run: Run, plots: list[Plot], thumbnail: Thumbnail, budget: int) -> d
         "classes": class_figures(run),
         "queries": query_answers(run, thumbnail, budget),
     }
+
+
+def _packed(figure: Figure) -> Figure:
+    """A figure with equal neighbours of a trace's texts written once: a curve's points all carry their trial's name."""
+    return {**figure, "data": [_packed_trace(trace) for trace in figure["data"]]}
+
+
+def _packed_trace(trace: Figure) -> Figure:
+    if not isinstance(trace.get("text"), list):
+        return trace
+    runs = [[text, sum(1 for _ in same)] for text, same in groupby(trace["text"])]
+    return {**{key: value for key, value in trace.items() if key != "text"}, "textRuns": runs}
 
 
 def trial_records(run: Run) -> list[dict[str, Any]]:

@@ -103,6 +103,7 @@ def _drawn(figure: Figure, title: str, flags: str) -> "Sheet":
         panel.axhline(line["y0"], color=INK, linewidth=0.8, linestyle="--", zorder=0)
     for note in shown.get("annotations", ()):
         panel.annotate(unescape(note["text"]), (1.01, note["y"]), xycoords=("axes fraction", "data"), va="center")
+    panel.set_xscale(shown["xaxis"].get("type", "linear"))
     panel.set_xlabel(_title(shown["xaxis"]))
     panel.set_ylabel(_title(shown["yaxis"]))
     panel.set_title(f"{title} ({flags.upper()})" if flags else title, fontsize=9)

@@ -31,7 +31,7 @@ function drawAnswers(run, data, query) {
   run.querySelector(".query-answers").replaceChildren(asked, ...lines);
 }
 
-const MARKS = [["wrong", "wrong", "✗"], ["right", "right", "✓"], ["right own", "own photo", "◎"]];
+const MARKS = [["wrong", "wrong", "✗"], ["right", "right", "✓"], ["right own", "the item that was drawn", "◎"]];
 
 function tile([name, label, picture], mark) {
   const [kind, words, sign] = mark === null ? ["query", "", ""] : MARKS[mark];

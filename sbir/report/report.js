@@ -4,6 +4,9 @@ const CONFIG = {displaylogo: false, showLink: false, responsive: true, modeBarBu
 function drawFigures(run, data) {
   for (const place of run.querySelectorAll("[data-figure]")) {
     const figure = data.figures[place.dataset.figure];
+    for (const trace of figure.data) {
+      if (trace.textRuns) trace.text = trace.textRuns.flatMap(([text, count]) => Array(count).fill(text));
+    }
     Plotly.newPlot(place, figure.data, figure.layout, CONFIG);
   }
 }

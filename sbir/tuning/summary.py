@@ -46,7 +46,8 @@ def write_tables(
     trials.to_parquet(folder / "trials.parquet")
     scores = finish.baseline_scores(own, setup.rows("test")) + finish.finalist_scores(plans, setup.by_name)
     finish.per_query_table(scores, setup.items, folder.name).to_parquet(folder / "per_query.parquet")
-    finish.baseline_top(own, setup.items, setup.rows("test")).to_parquet(folder / "baseline_top.parquet")
+    if own:  # a store without features has no baselines
+        finish.baseline_top(own, setup.items, setup.rows("test")).to_parquet(folder / "baseline_top.parquet")
     published = finish.published_rows(plans, setup.protocol.select)
     if published is not None:
         published.to_parquet(folder / "published.parquet")

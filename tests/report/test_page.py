@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from sbir.cli import main
 from sbir.report.cost import cost_to_reach, stopped_early
 from sbir.report.grid import choose_queries, retrieval_grid, thumbnails
 from sbir.report.load import load_run
@@ -228,3 +229,41 @@ def test_stopped_and_failed_trials_are_counted_with_their_reasons(run_dir: Path,
     (stopped,) = stopped_early(load_run(run_dir))
     assert (stopped.label, stopped.steps, stopped.count) == ("CMDT", 200, 7)
     assert "Failed, 1 trial: loss term kl is nan at step 100" in outside_scripts(page)
+
+
+def test_every_point_of_a_curve_names_its_trial(run_dir: Path, page: str) -> None:
+    for trace in page_data(page)["figures"]["learning"]["data"]:
+        assert sum(count for _, count in trace["textRuns"]) == len(trace["x"])
+        names = [text for text, count in trace["textRuns"]]
+        assert all(name.startswith("cross_modal-") for name in names)
+        assert len(set(names)) == len(names) == trace["x"].count(None)
+
+
+def test_the_command_writes_the_page_of_one_run_and_one_page_of_several(
+    make_run: MakeRun, run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_run()
+    assert main(["report", str(folder)]) == 0
+    assert capsys.readouterr().out == f"wrote {folder / 'report.html'}\n"
+    joint = tmp_path / "joint.html"
+    assert main(["report", str(folder), str(run_dir), "--out", str(joint)]) == 0
+    page = joint.read_text(encoding="utf-8")
+    assert len(page.encode()) < 10e6
+    assert Loads(page).urls == []
+    text = outside_scripts(page)
+    assert text.count('id="comparison"') == 1
+    ids = re.findall(r' id="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert main(["report", str(folder), "--out", str(joint)]) == 2
+    assert "--out is for several runs" in capsys.readouterr().err
+
+
+def test_a_damaged_ranking_is_named(make_run: MakeRun) -> None:
+    folder = make_run()
+    path = folder / "baseline_top.parquet"
+    pd.read_parquet(path).drop(columns="correct").to_parquet(path)
+    with pytest.raises(ValueError, match=r"baseline_top\.parquet must have the columns .* it lacks correct"):
+        write_report(folder)
+    path.write_bytes(b"no parquet")
+    with pytest.raises(ValueError, match=r"baseline_top\.parquet must be Parquet"):
+        write_report(folder)

@@ -76,7 +76,7 @@ def test_a_sweep_leaves_everything_that_is_documented(whole: Path) -> None:
     names = {path.name for path in (whole / "whole").iterdir()}
     assert names >= {
         "manifest.json", "study.journal", "summary.json", "trials.parquet", "per_query.parquet", "report.html",
-        "trials", "finalists", "wandb",
+        "baseline_top.parquet", "trials", "finalists", "wandb",
     }  # fmt: skip
     rows = [row["row"] for row in summary(whole, "whole")["table"]]
     assert rows == ["chance", "raw", "mean removed", "ridge", "Procrustes", "CMDT", "ceiling"]

@@ -10,6 +10,9 @@ def add(commands: Commands) -> None:
     """Add `features`."""
     features = commands.add_parser("features", help="extract features of a data set into a store")
     features.add_argument("root", type=Path, metavar="DATASET_ROOT")
+    features.add_argument("--dataset", metavar="NAME", help="which data set it is, where its layout does not tell")
+    features.add_argument("--split", metavar="NAME|FILE", help="a published split such as sketchy:eccv18, or a file")
+    features.add_argument("--variant", metavar="WHAT=WHICH", help="such as sketch=tx_000000000010; see sbir data list")
     features.add_argument("--backbone", default="vgg16", metavar="vgg16|squeezenet1_1|mobilenet_v2|none")
     features.add_argument("--weights", default="imagenet", metavar="imagenet|random|FILE")
     features.add_argument("--size", type=int, default=224, metavar="PX")
@@ -36,5 +39,8 @@ def _features(args: argparse.Namespace) -> None:
         seed=args.seed,
         skip_broken=args.skip_broken,
         workers=args.workers,
+        name=args.dataset,
+        split=args.split,
+        variant=args.variant,
     )
     print(f"wrote {args.out}")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from sbir.data.dataset import Item, check_classes, identities
 from sbir.data.items import Array, Payload
-from sbir.data.readers import Item, check_classes, identities
 from sbir.data.split_file import read_split, split_names
 from sbir.data.store_write import check_new, write_store
 

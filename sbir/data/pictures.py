@@ -1,17 +1,16 @@
 """Pixels of an item: images composited on white, strokes drawn in black."""
 
-import json
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from sbir.data.readers import Item
+from sbir.data.dataset import Item
+from sbir.data.drawings import find_drawing, has_strokes, read_bitmap, read_strokes
 
 CANVAS = 256  # pixels: QuickDraw's own square, of 0 to 255
 MARGIN = 12  # pixels, so that a line at the edge is whole
@@ -26,7 +25,11 @@ class BrokenImage(ValueError):
 def picture(item: Item) -> Image.Image:
     """An item as an RGB image, in its own size (strokes: 256 x 256). Raises `BrokenImage`."""
     with guarded(item.item_id):
-        return draw_strokes(read_drawing(item)) if item.offset is not None else _open(item.path)
+        if item.offset is None:
+            return _open(item.path)
+        if has_strokes(item):
+            return draw_strokes(read_strokes(item))
+        return Image.fromarray(read_bitmap(item)).convert("RGB")
 
 
 @contextmanager
@@ -55,11 +58,15 @@ def resized(image: Image.Image, size: int) -> NDArray[np.uint8]:
 def find_picture(root: str | Path, item_id: str) -> Image.Image:
     """The picture behind an item id, for reports; raises `BrokenImage` where the data set is not at `root` any more."""
     path = Path(root) / item_id
-    if path.parent.suffix == ".ndjson":
-        return picture(Item(item_id, "sketch", path.parent.stem, None, str(path.parent), _find_line(path)))
-    if path.suffix == ".ndjson":  # no key: the first drawing
-        return picture(Item(item_id, "sketch", path.stem, None, str(path), 0))
-    return picture(Item(item_id, "", "", None, str(path)))
+    file = next((parent for parent in path.parents if parent.is_file()), None)
+    if file is None:
+        first = 0 if path.suffix == ".ndjson" else None  # no key: the first drawing
+        return picture(Item(item_id, "", "", None, str(path), first))
+    try:
+        offset = find_drawing(file, path.relative_to(file).as_posix())
+    except (KeyError, ValueError):
+        raise BrokenImage(f"{file} has no drawing {path.relative_to(file)}") from None
+    return picture(Item(item_id, "", "", None, str(file), offset))
 
 
 def draw_strokes(drawing: Sequence[Sequence[Sequence[float]]]) -> Image.Image:
@@ -97,24 +104,6 @@ def _open(path: str) -> Image.Image:
         layer = image.convert("RGBA")
     white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
     return Image.alpha_composite(white, layer).convert("RGB")
-
-
-def read_drawing(item: Item) -> Any:
-    """QuickDraw strokes of an item, as they stand in its line; what a bad line raises is left to `guarded`."""
-    with Path(item.path).open("rb") as lines:
-        lines.seek(item.offset or 0)
-        return json.loads(lines.readline())["drawing"]
-
-
-def _find_line(path: Path) -> int:
-    offset = 0
-    if path.parent.is_file():
-        with path.parent.open("rb") as lines:
-            for number, line in enumerate(lines):
-                if line.strip() and str(json.loads(line).get("key_id", number)) == path.name:
-                    return offset
-                offset += len(line)
-    raise BrokenImage(f"{path.parent} has no drawing {path.name}")
 
 
 def _short(error: Exception) -> str:

@@ -111,12 +111,14 @@ def _check_instances(items: Items, rows: Array) -> None:
 
 
 def _check_sides(items: Items, rows: Array) -> None:
+    words = {"sketch": "sketches", "photo": "photos"}
+    present = [domain for domain in words if (items.domain == domain).any()]
     for part in ("train", "val", "test"):
-        counts = {domain: int(((rows == part) & (items.domain == domain)).sum()) for domain in ("sketch", "photo")}
-        if (np.isin(items.domain, ("sketch", "photo"))).any() and min(counts.values()) == 0:
+        counts = {domain: int(((rows == part) & (items.domain == domain)).sum()) for domain in present}
+        if present and min(counts.values()) == 0:
             raise ValueError(
-                f"every split needs sketches and photos, {part} has {counts['sketch']} and {counts['photo']}; "
-                "take another split or more data"
+                f"every split needs {' and '.join(words[domain] for domain in present)}, {part} has "
+                f"{' and '.join(map(str, counts.values()))}; take another split or more data"
             )
 
 

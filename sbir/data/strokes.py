@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sbir.data.pictures import BrokenImage, guarded, placed, read_drawing
-from sbir.data.readers import Dataset, Item
+from sbir.data.dataset import Dataset, Item
+from sbir.data.drawings import has_strokes, read_strokes
+from sbir.data.pictures import BrokenImage, guarded, placed
 
 FOLDER = "strokes"  # beside photo/ and sketch/: <class>.ndjson with the drawings behind the pictures of sketches
 
@@ -25,7 +26,7 @@ def pen_points(item: Item, length: int) -> tuple[Points, int]:
     are too many, the first strokes that fit are kept. Raises `BrokenImage`.
     """
     with guarded(item.item_id):
-        strokes = placed(read_drawing(item))
+        strokes = placed(read_strokes(item))
     chosen = [stroke[rows] for stroke, rows in zip(strokes, _choose([len(s) for s in strokes], length), strict=False)]
     points = np.zeros((length, 3), np.float32)
     start = 0
@@ -54,7 +55,7 @@ def drawn_items(dataset: Dataset) -> list[Item | None]:
 
 def _drawn(root: Path, item: Item, files: dict[str, dict[str, Item]]) -> Item | None:
     if item.offset is not None:
-        return item
+        return item if has_strokes(item) else None
     if item.class_name not in files:
         files[item.class_name] = _lines(root / FOLDER / f"{item.class_name}.ndjson")
     line = files[item.class_name].get(Path(item.item_id).stem)

@@ -9,10 +9,11 @@ from typing import Any, cast
 
 import numpy as np
 
+from sbir.data.dataset import Dataset, Item, check_classes, identities, told_columns
 from sbir.data.items import Array, Items, Payload
 from sbir.data.pictures import BrokenImage
 from sbir.data.ray_data import ray_data, running_ray
-from sbir.data.readers import Dataset, Item, check_classes, identities, read_dataset
+from sbir.data.readers import read_dataset
 from sbir.data.store_write import check_new, write_store
 from sbir.data.strokes import drawn_items
 from sbir.features.pipeline import pipeline
@@ -34,22 +35,27 @@ def extract(
     seed: int = 0,
     skip_broken: bool = False,
     workers: int | None = None,
+    name: str | None = None,
+    split: str | None = None,
+    variant: str | None = None,
 ) -> Path:
     """Write a data set to a new store at `out`, in one pass over its images, and return its path.
 
     Payload columns: `feature` of the `backbone` ("none": without), with `images` also `image` of so many pixels, with
-    `strokes` also `strokes` of so many points and `num_points`. `seed` is that of random weights and of the order of
+    `strokes` also `strokes` of so many points and `num_points`; texts have none of these (zeros). `name`,
+    `split` and `variant` are those of `read_dataset`. `seed` is that of random weights and of the order of
     rows. Uses the Ray that is running, else a local one. Killed and started again, it goes on after the last finished
     batch. Raises `ValueError` before any work where the data set, the weights or the place are wrong, and `BrokenImage`
     at the first image that cannot be read.
     """
     out = Path(out)
     check_new(out)
-    dataset = read_dataset(root)
+    dataset = read_dataset(root, name=name, split=split, variant=variant)
     network, state = load_backbone(backbone, weights, size=size, seed=seed) if backbone != "none" else (None, None)
     recipe = Recipe(network, images, strokes)
     drawn = drawn_items(dataset) if strokes is not None else [None] * len(dataset.items)
     with Work(out, dataset.items, recipe.describe()) as work:
+        work.done |= np.array([item.domain == "text" for item in dataset.items])
         _refuse_broken(work.broken, skip_broken)
         if not work.done.all():
             with running_ray(), ray_data(whole_blocks=True):
@@ -80,9 +86,10 @@ def _refuse_broken(broken: Mapping[int, str], skip_broken: bool) -> None:
 def _write(out: Path, dataset: Dataset, work: Work, recipe: Recipe, seed: int) -> None:
     kept = [row for row in range(len(dataset.items)) if row not in work.broken]
     items = [dataset.items[row] for row in kept]
-    check_classes(dataset.root, items)  # broken images may have been a class's only ones
+    # Broken images may have been a class's only ones.
+    check_classes(dataset.root, items, dataset.domains, dataset.least_classes)
     payload = {name: Payload(_without(column, work.broken)) for name, column in work.columns.items()}
-    rows: Items = dataclasses.replace(identities(items), payload=payload)
+    rows: Items = dataclasses.replace(identities(items), payload=payload | told_columns(items))
     told = "class labels and sketch-photo pairs" if _paired(items) else "class labels"
     backbone = recipe.backbone
     write_store(

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sbir.data.dataset import Item
 from sbir.data.items import Array
 from sbir.data.pictures import BrokenImage, pixels
-from sbir.data.readers import Item
 from sbir.data.strokes import pen_points
 from sbir.features.backbones import Backbone, State, features
 from sbir.features.recipe import Recipe

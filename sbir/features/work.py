@@ -11,8 +11,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from sbir.data.dataset import Item
 from sbir.data.items import Array, Indices
-from sbir.data.readers import Item
 
 
 class Work:

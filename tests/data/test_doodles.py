@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sbir.data.dataset import identities
 from sbir.data.doodles import write
 from sbir.data.doodles.captions import GERMAN, caption, labels
 from sbir.data.doodles.card import colour_histograms, content_hash, difficulty_band, drawn_with, pixel_hash
@@ -17,7 +18,7 @@ from sbir.data.doodles.contour import inside, union
 from sbir.data.doodles.photo import place, render
 from sbir.data.doodles.shape import box, ellipse
 from sbir.data.doodles.sketch import BAD, DRAWERS, draw_sketch, drawer, merged, rasterise
-from sbir.data.readers import identities, read_dataset
+from sbir.data.readers import read_dataset
 
 CARD = json.loads((Path(write.__file__).parent / "card-demo-v2.json").read_text())
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sbir.data.dataset import Item
 from sbir.data.pictures import CANVAS, LINE, MARGIN, BrokenImage, draw_strokes, find_picture, picture, pixels
-from sbir.data.readers import Item
 
 
 def item(path: Path, offset: int | None = None) -> Item:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from sbir.data.dataset import Dataset, Item, identities
 from sbir.data.items import identity_error
-from sbir.data.readers import Dataset, Item, identities, read_dataset
+from sbir.data.readers import read_dataset
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the real data sets of ../shared/data are not here")

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sbir.data.dataset import Item
 from sbir.data.pictures import CANVAS, MARGIN, BrokenImage, draw_strokes, placed
-from sbir.data.readers import Item, read_dataset
+from sbir.data.readers import read_dataset
 from sbir.data.strokes import drawn_items, pen_points
 
 BOX = [[[0, 200, 200], [0, 0, 100]], [], [[100], [50]]]  # a corner, and a dot in the middle

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sbir.data.dataset import identities
 from sbir.data.doodles.categories import CATEGORIES
 from sbir.data.doodles.photo import pose, render
 from sbir.data.doodles.sketch import draw_sketch
@@ -18,7 +19,7 @@ from sbir.data.items import Payload
 from sbir.data.loader import Shared
 from sbir.data.pictures import pixels
 from sbir.data.protocol import make_protocol
-from sbir.data.readers import identities, read_dataset
+from sbir.data.readers import read_dataset
 from sbir.data.smoke import write_smoke_store
 from sbir.data.splits import assign
 from sbir.data.store_write import write_store

@@ -1,0 +1,74 @@
+"""Google's Quick, Draw! drawings (Jongejan et al. 2016) in its four formats, alone or with photos."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from sbir.data.dataset import Dataset, Item
+from sbir.data.drawings import part_names
+from sbir.data.safe_load import load_array
+from sbir.data.sets.folders import lines, pictures
+from sbir.data.sets.published import letters
+
+PHOTOS = ("photo", "QuickDraw_images_final")  # the second: Quickdraw-Extended of Dey et al. 2019
+
+
+def is_quickdraw(root: Path) -> bool:
+    """Whether there is one of the formats' folders."""
+    return any(_folder(root, name) is not None for name in FORMATS)
+
+
+def read_quickdraw(root: Path, variant: Mapping[str, str]) -> Dataset:
+    """Drawings of the format that `variant` names (`sketch=raw`), else the first of `FORMATS` that is there.
+
+    With photos in `photo/<class>/` the classes that have photos are kept, otherwise all, to be retrieved by drawings.
+    Classes of drawings and photos are one where their letters are (`palm_tree`, `palm tree`).
+    """
+    present = [name for name in FORMATS if _folder(root, name) is not None]
+    chosen = variant.get("sketch", present[0] if present else "")
+    if chosen not in present:
+        raise ValueError(f"variant sketch must be one of {', '.join(present) or 'none'} in {root}, got {chosen}")
+    folder = _folder(root, chosen)
+    assert folder is not None
+    photos = _photos(root)
+    named = {letters(item.class_name): item.class_name for item in photos}
+    items = [*photos]
+    for file in sorted(folder.glob(f"*{FORMATS[chosen][0]}")):
+        if not file.name.startswith(".") and (not photos or letters(file.stem) in named):
+            items += FORMATS[chosen][1](root, file, named.get(letters(file.stem), file.stem))
+    domains = ("sketch", "photo") if photos else ("sketch",)
+    return Dataset("quickdraw-extended" if photos else "quickdraw", root, False, tuple(items), domains)
+
+
+def _photos(root: Path) -> list[Item]:
+    folder = next((root / name for name in PHOTOS if (root / name).is_dir()), None)
+    return list(pictures(root, folder, "photo")) if folder else []
+
+
+def _folder(root: Path, name: str) -> Path | None:
+    return next((path for path in (root / "full" / name, root / name) if path.is_dir()), None)
+
+
+def _steps(root: Path, file: Path, class_name: str) -> Iterator[Item]:
+    return _numbered(root, file, class_name, part_names(file))
+
+
+def _bitmaps(root: Path, file: Path, class_name: str) -> Iterator[Item]:
+    shape = load_array(file).shape
+    if len(shape) not in (2, 3) or shape[1:] not in ((784,), (28, 28)):
+        raise ValueError(f"{file} must have bitmaps (drawings, 784), got {shape}")
+    return _numbered(root, file, class_name, [str(number) for number in range(shape[0])])
+
+
+def _numbered(root: Path, file: Path, class_name: str, names: list[str]) -> Iterator[Item]:
+    below = file.relative_to(root).as_posix()
+    for number, name in enumerate(names):
+        yield Item(f"{below}/{name}", "sketch", class_name, None, str(file), number)
+
+
+Read = Callable[[Path, Path, str], Iterator[Item]]
+FORMATS: dict[str, tuple[str, Read]] = {  # folder -> ending of its files, reader of one
+    "simplified": (".ndjson", lines),
+    "raw": (".ndjson", lines),
+    "sketchrnn": (".npz", _steps),
+    "numpy_bitmap": (".npy", _bitmaps),
+}

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from sbir.commands import (
+    cite,
     compare,
     data,
     evaluate,
@@ -28,6 +29,7 @@ COMMANDS = (
     compare,
     runs,
     preflight,
+    cite,
 )
 
 

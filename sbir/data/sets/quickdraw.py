@@ -1,12 +1,13 @@
-"""Google's Quick, Draw! drawings (Jongejan et al. 2016) in its four formats, alone or with photos."""
+"""Google's Quick, Draw! drawings (Jongejan et al. 2016) in its four formats or as pictures, alone or with photos."""
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from sbir.data.dataset import Dataset, Item
 from sbir.data.drawings import part_names
 from sbir.data.safe_load import load_array
-from sbir.data.sets.folders import lines, pictures
+from sbir.data.sets.folders import SUFFIXES, lines, pictures
 from sbir.data.sets.published import letters
 
 PHOTOS = ("photo", "QuickDraw_images_final")  # the second: Quickdraw-Extended of Dey et al. 2019
@@ -32,20 +33,32 @@ def read_quickdraw(root: Path, variant: Mapping[str, str]) -> Dataset:
     photos = _photos(root)
     named = {letters(item.class_name): item.class_name for item in photos}
     items = [*photos]
-    for file in sorted(folder.glob(f"*{FORMATS[chosen][0]}")):
-        if not file.name.startswith(".") and (not photos or letters(file.stem) in named):
-            items += FORMATS[chosen][1](root, file, named.get(letters(file.stem), file.stem))
+    ending, read = FORMATS[chosen]
+    for file in sorted(folder.glob(f"*{ending}")):
+        if not file.name.startswith(".") and (not photos or letters(_class(file)) in named):
+            items += read(root, file, named.get(letters(_class(file)), _class(file)))
     domains = ("sketch", "photo") if photos else ("sketch",)
     return Dataset("quickdraw-extended" if photos else "quickdraw", root, False, tuple(items), domains)
 
 
 def _photos(root: Path) -> list[Item]:
     folder = next((root / name for name in PHOTOS if (root / name).is_dir()), None)
-    return list(pictures(root, folder, "photo")) if folder else []
+    photos = pictures(root, folder, "photo") if folder else ()
+    return [dataclasses.replace(item, instance=None) for item in photos]  # no drawing is of a photo
 
 
 def _folder(root: Path, name: str) -> Path | None:
     return next((path for path in (root / "full" / name, root / name) if path.is_dir()), None)
+
+
+def _class(file: Path) -> str:
+    return file.name if file.is_dir() else file.stem
+
+
+def _pictures(root: Path, folder: Path, class_name: str) -> Iterator[Item]:
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
+            yield Item(path.relative_to(root).as_posix(), "sketch", class_name, None, str(path))
 
 
 def _steps(root: Path, file: Path, class_name: str) -> Iterator[Item]:
@@ -71,4 +84,5 @@ FORMATS: dict[str, tuple[str, Read]] = {  # folder -> ending of its files, reade
     "raw": (".ndjson", lines),
     "sketchrnn": (".npz", _steps),
     "numpy_bitmap": (".npy", _bitmaps),
+    "QuickDraw_sketches_final": ("", _pictures),  # Quickdraw-Extended, drawn as pictures in class folders
 }

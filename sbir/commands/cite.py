@@ -28,6 +28,6 @@ def entries(names: list[str]) -> list[str]:
         if name not in known:
             near = difflib.get_close_matches(name, known) or sorted(known)
             raise ValueError(
-                f"sbir cite takes the names of data sets and methods, got {name}; near it: {', '.join(near)}"
+                f"sbir cite takes names of data sets and methods, got {name}; near it: {', '.join(near)}"
             )
     return [body for about, body in cited if not names or about & set(names)]

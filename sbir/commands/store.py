@@ -19,10 +19,14 @@ def _add_store(commands: Commands) -> None:
 
 
 def _add_import(commands: Commands) -> None:
-    arrays = commands.add_parser("store import", help="make a store from .npz files: feature, class, instance, id")
-    arrays.add_argument("sketches", type=Path, metavar="SKETCHES.npz")
-    arrays.add_argument("photos", type=Path, metavar="PHOTOS.npz")
-    arrays.add_argument("--split", type=Path, metavar="FILE", help="JSON with the class lists train, val and test")
+    arrays = commands.add_parser(
+        "store import",
+        help="make a store from .npz files (feature, class, instance, id), or of a folder of published features",
+    )
+    arrays.add_argument("sketches", type=Path, metavar="SKETCHES.npz|FOLDER")
+    arrays.add_argument("photos", type=Path, metavar="PHOTOS.npz", nargs="?", help="left out with a folder")
+    arrays.add_argument("--split", metavar="FILE|NAME", help="JSON with the class lists train, val and test; or a "
+                        "published split, with a folder")  # fmt: skip
     arrays.add_argument("--given", metavar="TEXT", help="where the features come from; it stands beside every figure")
     arrays.add_argument("--out", type=Path, required=True, metavar="STORE")
     arrays.set_defaults(run=_import)
@@ -36,7 +40,12 @@ def _store(args: argparse.Namespace) -> None:
 
 
 def _import(args: argparse.Namespace) -> None:
-    from sbir.data.arrays import import_arrays
+    from sbir.data.arrays import import_arrays, import_ready
 
-    import_arrays(args.sketches, args.photos, args.out, split=args.split, given=args.given)
+    if args.photos is not None:
+        import_arrays(args.sketches, args.photos, args.out, split=args.split, given=args.given)
+    elif args.given is not None:
+        raise ValueError(f"--given is for .npz files, the features of {args.sketches} say themselves what they are")
+    else:
+        import_ready(args.sketches, args.out, split=args.split)
     print(f"wrote {args.out}")

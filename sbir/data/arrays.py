@@ -1,4 +1,4 @@
-"""The user's own features: arrays in `.npz` files, turned into a store."""
+"""Features that are there already, turned into a store: arrays in `.npz` files, or a published set of features."""
 
 import dataclasses
 import zipfile
@@ -10,10 +10,13 @@ import numpy as np
 
 from sbir.data.dataset import Item, check_classes, identities
 from sbir.data.items import Array, Payload
-from sbir.data.split_file import read_split, split_names
+from sbir.data.readers import listed, with_split
+from sbir.data.sets.files import unique
+from sbir.data.sets.ready import read_ready
 from sbir.data.store_write import check_new, write_store
 
 NEEDED, OPTIONAL = ("feature", "class"), ("instance", "id")
+READY_FILE_BYTES = 512 << 20  # rows are gathered in memory a file at a time, and published sets have gigabytes
 
 
 def import_arrays(
@@ -53,6 +56,31 @@ def import_arrays(
         synthetic=False,
         given=f"{given or 'imported features'}; {told}",
         seed=seed,
+    )
+
+
+def import_ready(
+    root: str | Path, out: str | Path, *, split: str | Path | None = None, name: str | None = None, seed: int = 0
+) -> None:
+    """Write a folder of published features (`ready.read_ready`) as a store.
+
+    `split` is a file or a published split, else the data set's own, else that of `zero_shot:0`. Raises `ValueError`
+    where the folder is no such set.
+    """
+    out = Path(out)
+    check_new(out)
+    ready = read_ready(root)
+    dataset = with_split(ready.dataset, split)
+    check_classes(dataset.root, dataset.items, dataset.domains)
+    unique([item.item_id for item in dataset.items], dataset.root, "item")
+    write_store(
+        out,
+        dataclasses.replace(identities(dataset.items), payload={"feature": Payload(ready.feature)}),
+        dataset=name or dataset.name,
+        synthetic=False,
+        given=f"{ready.given}; class labels and pairs",
+        seed=seed,
+        file_bytes=READY_FILE_BYTES,
     )
 
 
@@ -100,7 +128,5 @@ def _items(domain: str, arrays: dict[str, Array]) -> list[Item]:
 
 
 def _with_split(items: Sequence[Item], split: Path | None, folder: Path) -> list[Item]:
-    class_names = sorted({item.class_name for item in items})
-    lists = read_split(split, class_names)
-    parts = split_names(lists, [(item.item_id, item.class_name, item.instance) for item in items], split or folder)
+    parts = listed(items, split, folder)
     return [dataclasses.replace(item, split=part) for item, part in zip(items, parts, strict=True)]

@@ -1,6 +1,7 @@
 """From a folder to a data set with its split, whatever its layout."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from sbir.data.dataset import Dataset, Item, check_classes
@@ -52,7 +53,7 @@ def _parts(dataset: Dataset, split: str | Path | None) -> list[str]:
     return listed(items, file, dataset.root)
 
 
-def listed(items: tuple[Item, ...] | list[Item], file: Path | None, folder: Path) -> list[str]:
+def listed(items: Sequence[Item], file: Path | None, folder: Path) -> list[str]:
     """The split of each item by a split file; without one, that of `zero_shot:0`."""
     lists = read_split(file, sorted({item.class_name for item in items}))
     return split_names(lists, [(item.item_id, item.class_name, item.instance) for item in items], file or folder)

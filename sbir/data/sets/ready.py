@@ -95,7 +95,7 @@ def _authors(root: Path) -> Ready:
             raise ValueError(f"{root} must have the features of {domain}s, {AUTHORS[domain][0]}_vgg_features.npy")
         feature, paths = load_array(files[0]), load_array(files[1]).reshape(-1)
         _check(files[0], "features", feature, len(paths))
-        blocks.append(feature.reshape(len(feature), -1))
+        blocks.append(feature if feature.ndim == 2 else feature.reshape(len(feature), -1))
         items += [_author_item(files[1], domain, _text(path)) for path in paths]
     owners = {item.instance for item in items if item.domain == "photo"}
     kept = tuple(_own(item, owners) for item in items)

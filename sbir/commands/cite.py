@@ -27,7 +27,5 @@ def entries(names: list[str]) -> list[str]:
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known) or sorted(known)
-            raise ValueError(
-                f"sbir cite takes names of data sets and methods, got {name}; near it: {', '.join(near)}"
-            )
+            raise ValueError(f"sbir cite takes names of data sets and methods, got {name}; near it: {', '.join(near)}")
     return [body for about, body in cited if not names or about & set(names)]

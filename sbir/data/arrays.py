@@ -70,9 +70,9 @@ def import_ready(
     out = Path(out)
     check_new(out)
     ready = read_ready(root)
+    unique([item.item_id for item in ready.dataset.items], ready.dataset.root, "item")
+    check_classes(ready.dataset.root, ready.dataset.items, ready.dataset.domains)
     dataset = with_split(ready.dataset, split)
-    check_classes(dataset.root, dataset.items, dataset.domains)
-    unique([item.item_id for item in dataset.items], dataset.root, "item")
     write_store(
         out,
         dataclasses.replace(identities(dataset.items), payload={"feature": Payload(ready.feature)}),

@@ -10,11 +10,6 @@ from sbir.models.settings import check, check_choice, check_positive, check_rang
 from sbir.models.shared_mlp import SharedMLP
 from sbir.types import Batch, DataSpec, Distance, Role, Sampling
 
-ROLES: dict[str, tuple[Role, ...]] = {
-    "coarse": ("positive", "negative"),
-    "fine": ("positive", "other_instance", "negative"),
-}
-
 
 class Triplet(SharedMLP):
     """One network for both sides: max(0, margin + d(sketch, positive) - d(sketch, negative)), d used at retrieval too.
@@ -31,6 +26,7 @@ class Triplet(SharedMLP):
     - A "fine" negative shows the class with probability `instance_share`. Both kinds of negatives are drawn for every
       sketch and their losses averaged with these weights, which is the expectation of drawing one of them. A uniform
       draw among all photos would show the class once in as many times as there are classes, which is next to coarse.
+      Data of one class, such as shoes alone, have no other negatives: `instance_share` 1 asks for none.
     """
 
     def __init__(
@@ -61,9 +57,11 @@ class Triplet(SharedMLP):
             spec, latent=latent, hidden=hidden, dropout=dropout, norm_momentum=norm_momentum, joint_batch=joint_batch
         )
         self.distance, self.margin = distance, margin
-        shares: dict[Role, float] = {"other_instance": instance_share, "negative": 1 - instance_share}
-        self.shares: dict[Role, float] = shares if kind == "fine" else {"negative": 1.0}
-        self.sampling = Sampling(ROLES[kind], "paired" if kind == "fine" else "unpaired")
+        self.shares: dict[Role, float] = {"negative": 1.0}
+        if kind == "fine":
+            shares: dict[Role, float] = {"other_instance": instance_share, "negative": 1 - instance_share}
+            self.shares = {role: share for role, share in shares.items() if share}
+        self.sampling = Sampling(("positive", *self.shares), "paired" if kind == "fine" else "unpaired")
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """One term a kind of negative, weighted: negative and, with kind "fine", other_instance."""

@@ -78,9 +78,7 @@ def test_a_broken_download_leaves_no_file_and_goes_on_where_it_was(
 ) -> None:
     address, handler = server
     handler.files, handler.cut = {"/cat.ndjson": DRAWINGS}, 1000
-    with pytest.raises(
-        OSError, match=r"cat.ndjson cannot be reached \(.*\); a network is needed"
-    ):
+    with pytest.raises(OSError, match=r"cat.ndjson cannot be reached \(.*\); a network is needed"):
         fetch.get_quickdraw(tmp_path, ["cat"], address=address)
     assert names(tmp_path) == ["sketch/.cat.ndjson.part"]
     handler.cut = None

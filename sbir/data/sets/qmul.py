@@ -18,8 +18,9 @@ _WORDS = ("shoe", "chair")
 
 
 def is_v2(root: Path) -> bool:
-    """Whether there is a coordinate file, or the folders trainA to testB."""
-    return _coordinate_file(root) is not None or (root / "trainA").is_dir()
+    """Whether there is a coordinate file, or a folder with shoe or chair in its name has trainA to testB."""
+    folders = all((root / name).is_dir() for name in ("trainA", "trainB", "testA", "testB"))
+    return _coordinate_file(root) is not None or (folders and _word(root.resolve().name) in _WORDS)
 
 
 def read_v2(root: Path) -> Dataset:

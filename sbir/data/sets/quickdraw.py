@@ -15,7 +15,7 @@ PHOTOS = ("photo", "QuickDraw_images_final")  # the second: Quickdraw-Extended o
 
 def is_quickdraw(root: Path) -> bool:
     """Whether there is one of the formats' folders."""
-    return any(_folder(root, name) is not None for name in FORMATS)
+    return bool(_present(root))
 
 
 def read_quickdraw(root: Path, variant: Mapping[str, str]) -> Dataset:
@@ -24,7 +24,7 @@ def read_quickdraw(root: Path, variant: Mapping[str, str]) -> Dataset:
     With photos in `photo/<class>/` the classes that have photos are kept, otherwise all, to be retrieved by drawings.
     Classes of drawings and photos are one where their letters are (`palm_tree`, `palm tree`).
     """
-    present = [name for name in FORMATS if _folder(root, name) is not None]
+    present = _present(root)
     chosen = variant.get("sketch", present[0] if present else "")
     if chosen not in present:
         raise ValueError(f"variant sketch must be one of {', '.join(present) or 'none'} in {root}, got {chosen}")
@@ -45,6 +45,12 @@ def _photos(root: Path) -> list[Item]:
     folder = next((root / name for name in PHOTOS if (root / name).is_dir()), None)
     photos = pictures(root, folder, "photo") if folder else ()
     return [dataclasses.replace(item, instance=None) for item in photos]  # no drawing is of a photo
+
+
+def _present(root: Path) -> list[str]:
+    """The formats with a folder and a file in it."""
+    folders = {name: _folder(root, name) for name in FORMATS}
+    return [name for name, folder in folders.items() if folder and any(folder.glob(f"*{FORMATS[name][0]}"))]
 
 
 def _folder(root: Path, name: str) -> Path | None:

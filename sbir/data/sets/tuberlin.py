@@ -27,8 +27,8 @@ MISSPELT = {
 
 
 def is_tuberlin(root: Path) -> bool:
-    """Whether there are TU-Berlin's folders, the photos' too."""
-    return _folder(root, SKETCHES) is not None and _folder(root, PHOTOS) is not None
+    """Whether there are TU-Berlin's folders under their own names, the photos' too."""
+    return (root / SKETCHES[0]).is_dir() and (root / PHOTOS[0]).is_dir()
 
 
 def is_tuberlin_sketches(root: Path) -> bool:

@@ -43,11 +43,14 @@ def with_split(dataset: Dataset, split: str | Path | None) -> Dataset:
 
 def _parts(dataset: Dataset, split: str | Path | None) -> list[str]:
     items = dataset.items
-    if isinstance(split, str) and split in published.names():
+    if isinstance(split, str) and published.is_published(split):
         return published.by_name(split, items)
     file = find_split(dataset.root) if split is None else Path(split)
     if split is not None and file is not None and not file.is_file():
-        raise ValueError(f"a split must be a file or one of {', '.join(published.names())}, got {split}")
+        raise ValueError(
+            f"a split must be a file or one of {', '.join(published.names())} (class lists also with "
+            f"+{published.GENERALISED}), got {split}"
+        )
     if file is None and any(item.split for item in items):
         return published.standard(items)
     return listed(items, file, dataset.root)

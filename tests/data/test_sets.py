@@ -11,6 +11,7 @@ from sbir.data.items import identity_error
 from sbir.data.pictures import draw_strokes, find_picture, picture
 from sbir.data.readers import read_dataset
 from sbir.data.sets.tuberlin import MISSPELT, class_names, class_of
+from sbir.data.splits import assign
 from tests.data import miniatures
 
 
@@ -120,6 +121,25 @@ def test_the_fine_grained_split_takes_a_tenth_of_the_photos_and_sketches_follow(
                       for part, n in (("train", 16), ("val", 2), ("test", 2), ("", 1))}  # fmt: skip
     of_photo = {item.instance: item.split for item in items if item.domain == "photo"}
     assert all(item.split == of_photo[item.instance] for item in items if item.domain == "sketch")
+    assert assign(identities(items), "stored").kind == "seen"
+
+
+def test_a_generalised_split_holds_photos_of_training_classes_with_their_sketches(tmp_path: Path) -> None:
+    root = miniatures.sketchy(tmp_path, photos=5)
+    items = read_dataset(root, split="sketchy:eccv18+generalised").items
+    plain = read_dataset(root, split="sketchy:eccv18").items
+    photos = [(one.split, two.split) for one, two in zip(plain, items, strict=True) if one.domain == "photo"]
+    assert Counter(photos) == {
+        ("train", "train"): 450,
+        ("train", "held"): 90,
+        ("val", "val"): 84,
+        ("test", "test"): 126,
+    }
+    of_photo = {item.instance: item.split for item in items if item.domain == "photo"}
+    assert all(item.split == of_photo[item.instance] for item in items)
+    split = assign(identities(items), "stored")
+    assert split.kind == "zero_shot"
+    assert set(split.rows) == {"train", "val", "test", "held"}
 
 
 def test_an_unknown_split_names_the_published_ones(sketchy: Path) -> None:
@@ -176,6 +196,14 @@ def test_quickdraw_is_read_in_each_of_its_formats(tmp_path: Path, variant: str |
         image = picture(item)
         assert image == find_picture(tmp_path, item.item_id), "the reports find the same picture by its name"
         assert image.convert("L").getextrema() == (0, 255), "black on white"
+
+
+def test_quickdraw_may_be_read_in_part(tmp_path: Path) -> None:
+    root = miniatures.quickdraw(tmp_path)
+    dataset = read_dataset(root, variant="sketch=raw,first=1")
+    assert [item.item_id.rpartition("/")[2] for item in dataset.items] == ["T1", "c1", "p1"]
+    with pytest.raises(ValueError, match="variant first must be a number of drawings a class, at least 1, got 0"):
+        read_dataset(root, variant="first=0")
 
 
 def test_sketchrnns_steps_are_the_same_drawing_as_points(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ KNOWN: dict[str, Known] = {  # in the order in which a folder is tried
     "qmul-v1": Known(qmul.is_v1, qmul.read_v1, ("photo",)),
     "tuberlin-extended": Known(tuberlin.is_tuberlin, lambda root, _: tuberlin.read_tuberlin_extended(root)),
     "tuberlin": Known(tuberlin.is_tuberlin_sketches, lambda root, _: tuberlin.read_tuberlin(root)),
-    "quickdraw": Known(quickdraw.is_quickdraw, quickdraw.read_quickdraw, ("sketch",)),
+    "quickdraw": Known(quickdraw.is_quickdraw, quickdraw.read_quickdraw, ("sketch", "first")),
     "sketchy-extended": Known(folders.is_extended, folders.read_sketchy_extended, ("sketch", "photo")),
     "sketchy": Known(folders.is_sketchy, folders.read_sketchy, ("sketch", "photo")),
     "folders": Known(Path.is_dir, folders.read_folders),

@@ -14,6 +14,7 @@ from sbir.data.dataset import Item
 from sbir.data.splits import class_parts
 
 STANDARD = "standard"  # the split that a data set's own lists give
+GENERALISED = "generalised"
 _SEED = [0, 20260]  # of every draw here
 
 
@@ -36,12 +37,23 @@ def by_name(name: str, items: Sequence[Item]) -> list[str]:
     """The split of each item by a published split, whose class lists have to be in the data.
 
     Classes of the data that are in no list are not assigned (empty). Where a split has no validation part, a fixed
-    eighth of its training classes is held out whole.
+    eighth of its training classes is held out whole. With `+generalised` behind its name, a tenth of the photos of each
+    training class is held for the gallery of the generalised protocol, with their sketches.
     """
+    name, _, more = name.partition("+")
+    parts = _parts(name, items)
+    return _hold(items, parts) if more else parts
+
+
+def is_published(name: str) -> bool:
+    """Whether a split is called so, perhaps with `+generalised` behind it."""
+    base, plus, more = name.partition("+")
+    return base in names() and (not plus or (more == GENERALISED and base not in RULES))
+
+
+def _parts(name: str, items: Sequence[Item]) -> list[str]:
     if name in RULES:
         return RULES[name](items)
-    if name not in names():
-        raise ValueError(f"a published split must be one of {', '.join(names())}, got {name}")
     lists = class_lists(name)
     part_of = _matched(name, lists, sorted({item.class_name for item in items}))
     if "val" not in lists:
@@ -119,6 +131,26 @@ def _draw(items: Iterable[Item], how_many: Callable[[int], int], part: str | Non
         names = sorted(instances)
         drawn |= {names[position] for position in rng.permutation(len(names))[: how_many(len(names))]}
     return drawn
+
+
+def _hold(items: Sequence[Item], parts: Sequence[str]) -> list[str]:
+    """A tenth of the photos of each training class, and what belongs to them, as "held"."""
+    by_class: dict[str, list[Item]] = defaultdict(list)
+    for item, part in zip(items, parts, strict=True):
+        if item.domain == "photo" and part == "train":
+            by_class[item.class_name].append(item)
+    rng = np.random.default_rng(_SEED)
+    held, instances = set(), set()
+    for _, photos in sorted(by_class.items()):
+        ordered = sorted(photos, key=lambda item: item.item_id)
+        for position in rng.permutation(len(ordered))[: round(0.1 * len(ordered))]:
+            held.add(ordered[position].item_id)
+            instances.add(ordered[position].instance)
+    instances.discard(None)
+    return [
+        "held" if item.item_id in held or item.instance in instances else part
+        for item, part in zip(items, parts, strict=True)
+    ]
 
 
 def _matched(name: str, lists: Mapping[str, Sequence[str]], found: Sequence[str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
 from sbir.data.dataset import Dataset, Item
@@ -21,6 +22,8 @@ def is_quickdraw(root: Path) -> bool:
 def read_quickdraw(root: Path, variant: Mapping[str, str]) -> Dataset:
     """Drawings of the format that `variant` names (`sketch=raw`), else the first of `FORMATS` that is there.
 
+    `first=1000` keeps so many drawings of each class: the whole set has 50 million.
+
     With photos in `photo/<class>/` the classes that have photos are kept, otherwise all, to be retrieved by drawings.
     Classes of drawings and photos are one where their letters are (`palm_tree`, `palm tree`).
     """
@@ -33,10 +36,13 @@ def read_quickdraw(root: Path, variant: Mapping[str, str]) -> Dataset:
     photos = _photos(root)
     named = {letters(item.class_name): item.class_name for item in photos}
     items = [*photos]
+    first = int(variant["first"]) if variant.get("first", "").isdecimal() else None
+    if "first" in variant and not first:
+        raise ValueError(f"variant first must be a number of drawings a class, at least 1, got {variant['first']}")
     ending, read = FORMATS[chosen]
     for file in sorted(folder.glob(f"*{ending}")):
         if not file.name.startswith(".") and (not photos or letters(_class(file)) in named):
-            items += read(root, file, named.get(letters(_class(file)), _class(file)))
+            items += islice(read(root, file, named.get(letters(_class(file)), _class(file))), first)
     domains = ("sketch", "photo") if photos else ("sketch",)
     return Dataset("quickdraw-extended" if photos else "quickdraw", root, False, tuple(items), domains)
 

@@ -11,7 +11,12 @@ def add(commands: Commands) -> None:
     features = commands.add_parser("features", help="extract features of a data set into a store")
     features.add_argument("root", type=Path, metavar="DATASET_ROOT")
     features.add_argument("--dataset", metavar="NAME", help="which data set it is, where its layout does not tell")
-    features.add_argument("--split", metavar="NAME|FILE", help="a published split such as sketchy:eccv18, or a file")
+    features.add_argument(
+        "--split",
+        metavar="NAME|FILE",
+        help="a published split such as sketchy:eccv18 "
+        "(with +generalised also photos of seen classes are held), or a file",
+    )
     features.add_argument("--variant", metavar="WHAT=WHICH", help="such as sketch=tx_000000000010; see sbir data list")
     features.add_argument("--backbone", default="vgg16", metavar="vgg16|squeezenet1_1|mobilenet_v2|none")
     features.add_argument("--weights", default="imagenet", metavar="imagenet|random|FILE")

@@ -16,6 +16,7 @@ from sbir.commands import (
     retrieve,
     runs,
     store,
+    sync,
 )
 
 COMMANDS = (
@@ -30,6 +31,7 @@ COMMANDS = (
     runs,
     preflight,
     cite,
+    sync,
 )
 
 

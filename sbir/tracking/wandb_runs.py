@@ -7,10 +7,7 @@ earlier one of the same trial (a killed driver leaves torn files) is deleted fir
 
 import math
 import os
-import re
-import shutil
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,13 +15,11 @@ from typing import Any, Literal
 
 from sbir.tracking.background import Background
 from sbir.tracking.rows import read_rows
+from sbir.tracking.segment import FOLDER, Segment, is_whole, segments, settle, write_segment
 from sbir.tracking.upload import Upload
 
 Mode = Literal["offline", "online", "off"]
 
-PROJECT = "sbir"  # where WANDB_PROJECT names none
-SETTLED = 0.3  # seconds without growth after which W&B's files count as written
-_MARK = "sbir-complete"  # in a segment's folder: W&B's own files do not tell a whole segment from a torn one
 _ENV = {"online": "online", "offline": "offline", "dryrun": "offline", "disabled": "off"}
 
 
@@ -59,14 +54,15 @@ class EndedTrial:
 
 
 class WandbRuns:
-    """All W&B runs of one sweep, in `run_dir/wandb`: run id = sweep-method-number, group = sweep, job type = method.
+    """W&B runs of a sweep's trials, in `run_dir/wandb`: id = sweep-method-number, group = sweep, job type = method.
 
-    Holds a thread and a lock: create it in `Callback.setup`, not in `__init__` (Tune pickles callbacks).
+    `about` goes into each one's config: what the figures rest on. Holds a thread and a lock: create it in
+    `Callback.setup`, not in `__init__` (Tune pickles callbacks).
     """
 
-    def __init__(self, run_dir: Path, sweep_id: str, mode: Mode) -> None:
-        self.folder = Path(run_dir) / "wandb"
-        self._sweep_id, self._mode = sweep_id, mode
+    def __init__(self, run_dir: Path, sweep_id: str, mode: Mode, about: Mapping[str, Any] | None = None) -> None:
+        self.folder = Path(run_dir) / FOLDER
+        self._sweep_id, self._mode, self._about = sweep_id, mode, about or {}
         self._writer, self._syncer = Background("W&B"), Background("W&B sync")
         self._upload = Upload()
 
@@ -77,87 +73,38 @@ class WandbRuns:
 
     def written(self, method: str, number: int) -> bool:
         """Whether a whole segment lies on disk; False after a kill in mid-writing, and always when W&B is off."""
-        return any((segment / _MARK).exists() for segment in self.segments(method, number))
+        return any(is_whole(segment) for segment in self.segments(method, number))
 
     def segments(self, method: str, number: int) -> list[Path]:
         """Run folders of one trial: one, or none."""
-        ours = re.compile(rf"(offline-)?run-\d{{8}}_\d{{6}}-{re.escape(self._id(method, number))}")
-        if not self.folder.is_dir():
-            return []
-        return sorted(path for path in self.folder.iterdir() if ours.fullmatch(path.name) and not path.is_symlink())
+        return segments(self.folder, self._id(method, number))
 
     def close(self, timeout: float = 30.0) -> list[str]:
         """Wait at most `timeout` seconds for the writing, and as long for the syncing; what went wrong, a line each."""
         problems = self._writer.close(timeout)
-        self._settle(timeout)
+        settle(self.folder, timeout)
         problems += self._syncer.close(timeout)
         self._upload.stop()
         return problems
-
-    def _settle(self, timeout: float) -> None:
-        """Wait until no file grows: W&B's own process still writes a run's last rows after `finish` has returned."""
-        deadline, before = time.monotonic() + timeout, -1
-        while self.folder.is_dir() and time.monotonic() < deadline:
-            size = sum(path.stat().st_size for path in self.folder.glob("*/*.wandb"))
-            if size == before:
-                return
-            before = size
-            time.sleep(SETTLED)
 
     def _id(self, method: str, number: int) -> str:
         return f"{self._sweep_id}-{method}-{number}"
 
     def _write(self, trial: EndedTrial, rows: list[dict[str, Any]]) -> None:
-        for segment in self.segments(trial.method, trial.number):
-            shutil.rmtree(segment)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        _log_run(trial, rows, run_id=self._id(trial.method, trial.number), group=self._sweep_id, folder=self.folder)
-        for segment in self.segments(trial.method, trial.number):
-            (segment / _MARK).touch()
+        wanted = Segment(
+            self._id(trial.method, trial.number),
+            group=self._sweep_id,
+            job_type=trial.method,
+            name=trial.name,
+            tags=[*trial.tags, *(["pruned"] if trial.state == "PRUNED" else [])],
+            config={**self._about, **trial.settings},
+            rows=[scalars(row) for row in rows],
+            summary={"state": trial.state, **best_values(rows), **trial.summary},
+            pictures=trial.pictures,
+        )
+        for segment in write_segment(wanted, self.folder):
             if self._mode == "online":
                 self._syncer.submit(partial(self._upload.send, segment))
-
-
-def _log_run(trial: EndedTrial, rows: list[dict[str, Any]], *, run_id: str, group: str, folder: Path) -> None:
-    import wandb
-
-    run = wandb.init(
-        reinit="create_new",
-        id=run_id,
-        project=os.environ.get("WANDB_PROJECT", PROJECT),
-        entity=os.environ.get("WANDB_ENTITY"),
-        group=group,
-        job_type=trial.method,
-        name=trial.name,
-        tags=sorted({*trial.tags, *(["pruned"] if trial.state == "PRUNED" else [])}),
-        config=dict(trial.settings),
-        dir=str(folder.parent),  # W&B adds the folder "wandb" itself
-        mode="offline",
-        settings=_quiet(wandb.Settings),
-    )
-    try:
-        _define_axes(run)
-        pictures = {name: wandb.Image(str(path)) for name, path in trial.pictures.items()}
-        # commit: otherwise the last row is written by `finish`, and its values replace those of the summary
-        for row in rows:
-            run.log(scalars(row) | (pictures if row is rows[-1] else {}), step=row["step"], commit=True)
-        run.summary.update({"state": trial.state, **best_values(rows), **trial.summary})
-    finally:
-        run.finish()
-
-
-def _quiet(settings: Callable[..., Any]) -> Any:
-    """Without these each run records the driver's terminal, the live view included, and the machine."""
-    return settings(
-        console="off", silent=True, x_disable_stats=True, x_disable_meta=True, disable_git=True, disable_code=True
-    )
-
-
-def _define_axes(run: Any) -> None:
-    for axis in ("step", "examples", "device_seconds"):
-        run.define_metric(axis)
-    for group in ("train/*", "val/*", "best/*"):
-        run.define_metric(group, step_metric="step")
 
 
 def scalars(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sbir.tracking.segment import place
 from sbir.training.run import write_json
 from sbir.tuning.options import Options
 
 MANIFEST, SUMMARY, JOURNAL = "manifest.json", "summary.json", "study.journal"
+DIFF, LONGEST_DIFF, MOST_UNKNOWN = "uncommitted.diff", 1_000_000, 50  # characters; files
 PACKAGES = ("sbir", "torch", "torchvision", "ray", "optuna", "wandb", "numpy", "pyarrow")
 
 
@@ -68,12 +70,27 @@ def _request(folder: Path) -> dict[str, Any]:
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """The manifest with what a reviewer needs: versions, git state, time."""
+    """The manifest with what a reviewer needs: versions, git state, time; what is not committed goes into a file."""
     versions = {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
+    entity, project = place()
     write_json(
         folder / MANIFEST,
-        manifest | {"versions": versions, "git": _git(), "created": datetime.now().isoformat(timespec="seconds")},
+        manifest
+        | {
+            "versions": versions,
+            "git": _git(folder),
+            "wandb": {"entity": entity, "project": project},
+            "created": datetime.now().isoformat(timespec="seconds"),
+        },
     )
+
+
+def note_device(folder: Path, device: str) -> None:
+    """Add what the trials run on to the manifest; a run that was resumed elsewhere names both."""
+    manifest = json.loads((folder / MANIFEST).read_text())
+    named = [one for one in str(manifest.get("device") or "").split(" + ") if one]
+    if device not in named:
+        write_json(folder / MANIFEST, manifest | {"device": " + ".join([*named, device])})
 
 
 def _version(name: str) -> str | None:
@@ -83,14 +100,22 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _git() -> dict[str, Any] | None:
-    """Commit and a hash of what is not committed, of the folder that the sweep is started in."""
+def _git(folder: Path) -> dict[str, Any] | None:
+    """Commit, hash of what is not committed and files unknown to git, of the folder that the sweep is started in.
+
+    The difference itself goes into the run's folder, cut where it is long, and nowhere else: it may hold anything.
+    """
     try:
         commit = _run_git("rev-parse", "HEAD").strip()
         diff = _run_git("diff", "HEAD")
+        unknown = _run_git("ls-files", "--others", "--exclude-standard").splitlines()
     except (OSError, subprocess.SubprocessError):
         return None
-    return {"commit": commit, "dirty": hashlib.sha256(diff.encode()).hexdigest()[:12] if diff else None}
+    if diff:
+        cut = f"\n[cut: {len(diff)} characters in all]\n" if len(diff) > LONGEST_DIFF else ""
+        (folder / DIFF).write_text(diff[:LONGEST_DIFF] + cut, encoding="utf-8")
+    dirty = hashlib.sha256(diff.encode()).hexdigest()[:12] if diff else None
+    return {"commit": commit, "dirty": dirty, "unknown": unknown[:MOST_UNKNOWN]}
 
 
 def _run_git(*words: str) -> str:

@@ -62,6 +62,7 @@ class Runner:
         deadline = None if limit is None else self._started[0] + 60 * limit
         studies = Studies([phases.search, phases.finals], deadline)
         with self._ray() as slots:
+            folder.note_device(self.folder, slots.device)
             shared = share(setup.store, setup.columns)
             # Closed forms take a minute at full width: they are solved while trials run, and wait for nobody.
             with ThreadPoolExecutor(1) as beside:

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import platform
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ class Slots:
 
     workers: int
     bundle: dict[str, float]
+    device: str  # what they run on, in words
 
 
 @contextmanager
@@ -87,12 +89,14 @@ def _slots(resources: dict[str, float], workers: int | None) -> Slots:
         # A head that runs no trials, before any worker has come: it comes when trials wait for its GPU.
         if workers is None:
             raise ClusterError("--workers must say how many trials may run at once: the cluster has no worker yet")
-        return Slots(workers, {"cpu": 1.0, "gpu": 1.0})
+        return Slots(workers, {"cpu": 1.0, "gpu": 1.0}, "GPU workers that came when trials waited")
     if not gpus:
-        return Slots(workers or cpus, {"cpu": 1.0})
+        return Slots(workers or cpus, {"cpu": 1.0}, f"{cpus} CPU cores ({platform.machine()})")
     workers = workers or gpus
     share = 1 / math.ceil(workers / gpus)
-    return Slots(workers, {"cpu": 1.0, "gpu": math.floor(share * 100) / 100})
+    kinds = sorted(key.partition(":")[2] for key in resources if key.startswith("accelerator_type:"))
+    device = f"{gpus} GPU ({', '.join(kinds) or 'of unknown kind'})"
+    return Slots(workers, {"cpu": 1.0, "gpu": math.floor(share * 100) / 100}, device)
 
 
 def run_trials(

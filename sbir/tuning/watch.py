@@ -1,5 +1,6 @@
 """What happens in the driver while trials run: the live view, and W&B runs of trials that have ended."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,12 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune import Callback
 
+from sbir.tracking.about import about, marks, row_of
 from sbir.tracking.live import LiveView, SweepState, TrialLine
 from sbir.tracking.names import trial_name
 from sbir.tracking.rows import read_rows
 from sbir.tracking.wandb_runs import EndedTrial, Mode, WandbRuns, best_values
+from sbir.tuning.folder import MANIFEST
 from sbir.tuning.plan import Plan
 from sbir.tuning.studies import Studies
 
@@ -24,6 +27,7 @@ class Watch(Callback):
     def __init__(self, studies: Studies, folder: Path, axes: Axes, *, metric: str, wandb: Mode, elapsed: float) -> None:
         self._studies, self._folder, self._axes = studies, folder, axes
         self._metric, self._mode, self._elapsed = metric, wandb, elapsed
+        self._manifest: dict[str, Any] = {}
         self._runs: WandbRuns | None = None
         self._view: LiveView | None = None
         self._lines: list[TrialLine] = []
@@ -34,7 +38,8 @@ class Watch(Callback):
     def setup(self, *_: Any, **__: Any) -> None:
         """Called by Tune when a fit begins; the second time where Tune went down in between."""
         if self._runs is None:
-            self._runs = WandbRuns(self._folder, self._folder.name, self._mode)
+            self._manifest = json.loads((self._folder / MANIFEST).read_text())
+            self._runs = WandbRuns(self._folder, self._folder.name, self._mode, about(self._manifest))
             self._view = LiveView(self._folder.name, str(self._folder))
             self._view.start(elapsed=self._elapsed)
             self._catch_up()
@@ -69,9 +74,9 @@ class Watch(Callback):
             plan.method,
             number,
             trial_name(settings, self._axes[plan.method]) or "fixed",
-            settings,
+            {**row_of(self._manifest, self._manifest["labels"][plan.method]), **settings},
             state.name,
-            tags=[state.name.lower()],
+            tags=[state.name.lower(), "search", *marks(self._manifest)],
             summary=best_values(read_rows(folder)),
         )
         self._runs.finish_trial(trial, folder)

@@ -159,7 +159,7 @@ def test_online_without_a_server_writes_everything_and_says_how_to_upload_later(
     (problem,) = runs.close()
     assert time.monotonic() - start < 20
     assert "does not answer" in problem
-    assert f"wandb sync {tmp_path}/wandb/offline-run-*" in problem
+    assert f"sbir sync {tmp_path}" in problem
     assert runs.written("cross_modal", 2)
 
 
@@ -182,7 +182,7 @@ def test_each_segment_is_uploaded_once_and_a_failure_stops_the_rest(tmp_path: Pa
     log = tmp_path / "log"
     script = (
         f"import sys; print(sys.argv[1], file=open({str(log)!r}, 'a')); "
-        "sys.exit('no key' if 'bad' in sys.argv[1] else 0)"
+        "sys.exit('no key') if 'bad' in sys.argv[1] else open(sys.argv[1] + '/run-1.wandb.synced', 'w')"
     )
     segments = [tmp_path / "wandb" / name for name in ("run-good", "run-bad", "run-after")]
     for segment in segments:

@@ -58,7 +58,7 @@ def test_every_bad_input_is_one_line_and_leaves_nothing_behind(
     features = ("features", "--weights", "random", "--out", out)
     assert "is not a folder" in error_of(capsys, *features, tmp_path / "nowhere")
     assert "needs photos in photo/<class>/" in error_of(capsys, *features, tmp_path / "empty")
-    assert "needs sketches" in error_of(capsys, *features, tmp_path)
+    assert "every class folder needs pictures" in error_of(capsys, *features, tmp_path)
     assert "needs manifest.json" in error_of(capsys, "store", tmp_path / "empty")
     assert "needs --out, --card or --contact-sheet" in error_of(capsys, "data", "doodles")
     assert sorted(tmp_path.rglob("*")) == before

@@ -58,7 +58,7 @@ def _get(args: argparse.Namespace) -> None:
 
     get = {"quickdraw": fetch.get_quickdraw, "caltech101": fetch.get_caltech}[args.name]
     for path in get(args.out, args.classes):
-        print(f"have {path}")
+        print(f"have {path}", flush=True)
 
 
 def _doodles(args: argparse.Namespace) -> None:

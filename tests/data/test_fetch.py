@@ -66,10 +66,10 @@ def names(folder: Path) -> list[str]:
 def test_quickdraw_classes_come_under_their_files_names(tmp_path: Path, server: tuple[str, type[Handler]]) -> None:
     address, handler = server
     handler.files = {"/cat.ndjson": DRAWINGS, "/palm%20tree.ndjson": DRAWINGS}
-    fetch.get_quickdraw(tmp_path, ["cat", "palm_tree"], address=address)
+    list(fetch.get_quickdraw(tmp_path, ["cat", "palm_tree"], address=address))
     assert names(tmp_path) == ["sketch/cat.ndjson", "sketch/palm tree.ndjson"]
     assert (tmp_path / "sketch/cat.ndjson").read_bytes() == DRAWINGS
-    fetch.get_quickdraw(tmp_path, ["cat"], address=address)
+    list(fetch.get_quickdraw(tmp_path, ["cat"], address=address))
     assert len(handler.asked) == 2, "what is there is not fetched again"
 
 
@@ -79,10 +79,10 @@ def test_a_broken_download_leaves_no_file_and_goes_on_where_it_was(
     address, handler = server
     handler.files, handler.cut = {"/cat.ndjson": DRAWINGS}, 1000
     with pytest.raises(OSError, match=r"cat.ndjson cannot be reached \(.*\); a network is needed"):
-        fetch.get_quickdraw(tmp_path, ["cat"], address=address)
+        list(fetch.get_quickdraw(tmp_path, ["cat"], address=address))
     assert names(tmp_path) == ["sketch/.cat.ndjson.part"]
     handler.cut = None
-    fetch.get_quickdraw(tmp_path, ["cat"], address=address)
+    list(fetch.get_quickdraw(tmp_path, ["cat"], address=address))
     assert handler.asked[-1] == ("/cat.ndjson", "bytes=1000-")
     assert (tmp_path / "sketch/cat.ndjson").read_bytes() == DRAWINGS
     assert names(tmp_path) == ["sketch/cat.ndjson"]
@@ -95,7 +95,7 @@ def test_a_part_that_the_server_cannot_continue_is_begun_again(
     handler.files = {"/cat.ndjson": DRAWINGS}
     (tmp_path / "sketch").mkdir()
     (tmp_path / "sketch/.cat.ndjson.part").write_bytes(DRAWINGS + b"more")
-    fetch.get_quickdraw(tmp_path, ["cat"], address=address)
+    list(fetch.get_quickdraw(tmp_path, ["cat"], address=address))
     assert (tmp_path / "sketch/cat.ndjson").read_bytes() == DRAWINGS
 
 
@@ -105,13 +105,13 @@ def test_bytes_that_do_not_match_the_servers_md5_are_thrown_away(
     address, handler = server
     handler.files, handler.stated = {"/cat.ndjson": DRAWINGS}, b"0" * 16
     with pytest.raises(ValueError, match=r"must have the MD5 3030.*, got .*; download it again"):
-        fetch.get_quickdraw(tmp_path, ["cat"], address=address)
+        list(fetch.get_quickdraw(tmp_path, ["cat"], address=address))
     assert names(tmp_path) == []
 
 
 def test_a_missing_file_is_the_servers_word(tmp_path: Path, server: tuple[str, type[Handler]]) -> None:
     with pytest.raises(OSError, match=r"cat.ndjson cannot be had: the server says 404 Not Found"):
-        fetch.get_quickdraw(tmp_path, ["cat"], address=server[0])
+        list(fetch.get_quickdraw(tmp_path, ["cat"], address=server[0]))
     assert list(tmp_path.rglob("*")) == []
 
 
@@ -129,7 +129,7 @@ def test_without_a_network_there_is_one_line_and_nothing_on_disk(
 
 def test_an_unknown_class_is_an_error_before_anything_is_fetched(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="must be one of Quick, Draw!'s 345, got girafe; near it: giraffe"):
-        fetch.get_quickdraw(tmp_path, ["cat", "girafe"], address="http://127.0.0.1:9")
+        list(fetch.get_quickdraw(tmp_path, ["cat", "girafe"], address="http://127.0.0.1:9"))
 
 
 def caltech(*members: str) -> bytes:
@@ -163,7 +163,7 @@ def test_caltech_is_unpacked_into_class_folders_and_nothing_leaves_them(
     handler.files = {"/c.zip": caltech(*MEMBERS)}
     md5 = hashlib.md5(handler.files["/c.zip"]).hexdigest()
     out = tmp_path / "out"
-    fetch.get_caltech(out, address=f"{address}/c.zip", md5=md5)
+    list(fetch.get_caltech(out, address=f"{address}/c.zip", md5=md5))
     assert names(tmp_path) == [
         "out/photo/ant/image_0001.jpg", "out/photo/ant/image_0002.jpg", "out/photo/bass/image_0001.jpg",
         "out/photo/outside/image_0001.jpg",
@@ -176,13 +176,13 @@ def test_some_classes_of_caltech_join_quickdraws_drawings(tmp_path: Path, server
     classes = ["ant", "crab", "lobster"]
     archive = caltech(*(f"101_ObjectCategories/{name}/image_0001.jpg" for name in [*classes, "bass"]))
     handler.files = {f"/{name}.ndjson": DRAWINGS for name in classes} | {"/c.zip": archive}
-    fetch.get_quickdraw(tmp_path, classes, address=address)
+    list(fetch.get_quickdraw(tmp_path, classes, address=address))
     md5 = hashlib.md5(archive).hexdigest()
-    fetch.get_caltech(tmp_path, classes, address=f"{address}/c.zip", md5=md5)
+    list(fetch.get_caltech(tmp_path, classes, address=f"{address}/c.zip", md5=md5))
     dataset = read_dataset(tmp_path)
     assert {item.class_name for item in dataset.items} == set(classes)
     asked = len(handler.asked)
-    fetch.get_caltech(tmp_path, classes, address=f"{address}/c.zip", md5=md5)
+    list(fetch.get_caltech(tmp_path, classes, address=f"{address}/c.zip", md5=md5))
     assert len(handler.asked) == asked, "what is there is not fetched again"
 
 
@@ -194,5 +194,5 @@ def test_caltech_that_is_not_what_was_to_come_leaves_no_photos(
     handler.files = {"/c.zip": caltech(*MEMBERS)}
     md5 = hashlib.md5(handler.files["/c.zip"]).hexdigest() if classes else fetch.CALTECH_MD5
     with pytest.raises(ValueError, match=rule):
-        fetch.get_caltech(tmp_path, classes, address=f"{address}/c.zip", md5=md5)
+        list(fetch.get_caltech(tmp_path, classes, address=f"{address}/c.zip", md5=md5))
     assert not (tmp_path / "photo").exists()

@@ -154,8 +154,11 @@ def test_missing_and_empty_folders_are_named(tmp_path: Path) -> None:
     (tmp_path / "photo").mkdir()
     with pytest.raises(ValueError, match=r"needs sketches in sketch/<class>/"):
         read_dataset(tmp_path)
-    (tmp_path / "sketch/cat").mkdir(parents=True)
+    (tmp_path / "sketch").mkdir()
     with pytest.raises(ValueError, match="a data set needs images"):
+        read_dataset(tmp_path)
+    touch(tmp_path, "sketch/cat/drawing.tif")
+    with pytest.raises(ValueError, match=r"every class folder needs pictures .*sketch/cat has none; fill it or remove"):
         read_dataset(tmp_path)
 
 

@@ -24,21 +24,20 @@ TIMEOUT = 30  # seconds without a byte
 _CHUNK = 1 << 20
 
 
-def get_quickdraw(out: Path, classes: Sequence[str], *, address: str = QUICKDRAW) -> list[Path]:
+def get_quickdraw(out: Path, classes: Sequence[str], *, address: str = QUICKDRAW) -> Iterator[Path]:
     """Download `sketch/<class>.ndjson` of each class (the simplified drawings) below `out`; what is there stays."""
-    names = _quickdraw_names(classes)
-    return [
-        download(f"{address}/{urllib.parse.quote(name)}.ndjson", out / "sketch" / f"{name}.ndjson") for name in names
-    ]
+    for name in _quickdraw_names(classes):
+        yield download(f"{address}/{urllib.parse.quote(name)}.ndjson", out / "sketch" / f"{name}.ndjson")
 
 
 def get_caltech(
     out: Path, classes: Sequence[str] = (), *, address: str = CALTECH, md5: str = CALTECH_MD5
-) -> list[Path]:
+) -> Iterator[Path]:
     """Download Caltech-101 (137 MB) and unpack `photo/<class>/` of all or some classes below `out`."""
     folders = [out / "photo" / name for name in classes]
     if folders and all(folder.is_dir() for folder in folders):
-        return folders
+        yield from folders
+        return
     archive = download(address, out / "caltech-101.zip", md5=md5)
     with new_directory(out / ".caltech-101") as scratch:
         found = _unpack(archive, scratch, classes)
@@ -48,7 +47,7 @@ def get_caltech(
                 folder.replace(out / "photo" / folder.name)
     shutil.rmtree(out / ".caltech-101")
     archive.unlink()
-    return [out / "photo" / folder.name for folder in found]
+    yield from (out / "photo" / folder.name for folder in found)
 
 
 def download(address: str, path: Path, *, md5: str | None = None) -> Path:

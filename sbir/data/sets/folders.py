@@ -53,12 +53,20 @@ def read_folders(root: Path, variant: Mapping[str, str]) -> Dataset:
 
 
 def pictures(root: Path, folder: Path, domain: str) -> Iterator[Item]:
-    """The pictures in the class folders of `folder`, in order; hidden and other files are passed over."""
+    """The pictures in the class folders of `folder`, in order; hidden and other files are passed over.
+
+    Raises `ValueError` on a class folder without a picture.
+    """
     for of_class in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        for path in sorted(of_class.iterdir()):
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-                instance = f"{of_class.name}/{path.stem}"
-                yield Item(path.relative_to(root).as_posix(), domain, of_class.name, instance, str(path))
+        found = sorted(path for path in of_class.iterdir() if path.suffix.lower() in SUFFIXES)
+        shown = [path for path in found if not path.name.startswith(".")]
+        if not shown:
+            raise ValueError(
+                f"every class folder needs pictures ({', '.join(SUFFIXES)}), {of_class} has none; fill it or remove it"
+            )
+        for path in shown:
+            instance = f"{of_class.name}/{path.stem}"
+            yield Item(path.relative_to(root).as_posix(), domain, of_class.name, instance, str(path))
 
 
 def lines(root: Path, file: Path, class_name: str) -> Iterator[Item]:

@@ -33,9 +33,9 @@ def _search(args: argparse.Namespace) -> None:
     from sbir.serving.model import Exported
     from sbir.serving.sketch import Sketcher, open_sketch
 
-    picture = open_sketch(args.sketch)
+    sketch = open_sketch(args.sketch)
     model = Exported(args.model, args.method)
-    answers = model.search(Sketcher(model.about, args.weights).feature(picture), args.top)
+    answers = model.search(Sketcher(model.about, args.weights).rows(sketch), args.top)
     if args.json:
         import json
         from dataclasses import asdict

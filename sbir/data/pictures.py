@@ -57,16 +57,23 @@ def resized(image: Image.Image, size: int) -> NDArray[np.uint8]:
 
 def find_picture(root: str | Path, item_id: str) -> Image.Image:
     """The picture behind an item id, for reports; raises `BrokenImage` where the data set is not at `root` any more."""
+    return picture(find_item(root, item_id))
+
+
+def find_item(root: str | Path, item_id: str) -> Item:
+    """The item behind an id, as far as its pixels and strokes go; of an `.ndjson` file without a key the first line.
+
+    Raises `BrokenImage` where a file of drawings has none of that name.
+    """
     path = Path(root) / item_id
     file = next((parent for parent in path.parents if parent.is_file()), None)
     if file is None:
-        first = 0 if path.suffix == ".ndjson" else None  # no key: the first drawing
-        return picture(Item(item_id, "", "", None, str(path), first))
+        return Item(item_id, "", "", None, str(path), 0 if path.suffix == ".ndjson" else None)
     try:
         offset = find_drawing(file, path.relative_to(file).as_posix())
     except (KeyError, ValueError):
         raise BrokenImage(f"{file} has no drawing {path.relative_to(file)}") from None
-    return picture(Item(item_id, "", "", None, str(file), offset))
+    return Item(item_id, "", "", None, str(file), offset)
 
 
 def draw_strokes(drawing: Sequence[Sequence[Sequence[float]]]) -> Image.Image:

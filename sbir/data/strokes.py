@@ -26,7 +26,12 @@ def pen_points(item: Item, length: int) -> tuple[Points, int]:
     are too many, the first strokes that fit are kept. Raises `BrokenImage`.
     """
     with guarded(item.item_id):
-        strokes = placed(read_strokes(item))
+        return to_points(read_strokes(item), length)
+
+
+def to_points(drawing: Sequence[Sequence[Sequence[float]]], length: int) -> tuple[Points, int]:
+    """QuickDraw strokes as `pen_points` gives those of an item; raises `ValueError` where there is no finite point."""
+    strokes = placed(drawing)
     chosen = [stroke[rows] for stroke, rows in zip(strokes, _choose([len(s) for s in strokes], length), strict=False)]
     points = np.zeros((length, 3), np.float32)
     start = 0

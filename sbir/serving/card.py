@@ -33,8 +33,8 @@ import torch
 from sbir.serving.model import Exported
 
 model = Exported(Path("."))  # the folder of this card
-feature = torch.zeros({width})  # a sketch's feature, as `sbir features` writes it
-for answer in model.search(feature, top=3):
+sketch = {rows}  # one row, as `sbir features` writes it
+for answer in model.search(sketch, top=3):
     print(answer.item_id, answer.class_name, answer.distance)
 ```
 
@@ -49,10 +49,19 @@ def model_card(run: Run, about: Mapping[str, Any], scored: Mapping[str, float]) 
         "Figures": _figures(run, about, scored),
         "Limits": _limits(run),
         "Licence": [_LICENCE[bool(run.manifest["data"]["synthetic"])]],
-        "Use": [_USE.format(width=about["feature_width"])],
+        "Use": [_USE.format(rows=_rows(about))],
     }
     body = [f"## {title}\n\n" + "\n".join(lines) for title, lines in sections.items()]
     return FRONT + "\n\n".join([_head(about), *body]) + "\n"
+
+
+def _rows(about: Mapping[str, Any]) -> str:
+    """The argument of `search`, as code."""
+    made = [
+        f'"{name}": torch.zeros({[1, *claim["shape"]]}, dtype=torch.{claim["dtype"]})'
+        for name, claim in about["columns"].items()
+    ]
+    return "{" + ", ".join(made) + "}"
 
 
 def _head(about: Mapping[str, Any]) -> str:
@@ -68,7 +77,7 @@ def _what(run: Run, about: Mapping[str, Any]) -> Iterator[str]:
     settings = ", ".join(f"`{key}={readable(value)}`" for key, value in about["job"]["settings"].items())
     yield f"{about['what']}"
     yield f"`{about['method']}` of sbir {run.manifest['versions']['sbir']}, run `{run.manifest['name']}`."
-    yield f"It embeds the feature of a sketch and searches photos that are embedded here: {views}"
+    yield f"It embeds a sketch, given as {' and '.join(about['columns'])}, and searches what is embedded here: {views}"
     yield f"({about['gallery']['dtype']}{fused}).\n"
     yield f"Training was told: {told}. Settings, chosen on validation: {settings}. Of the refits on train and val"
     yield "with several seeds this is the first, not the one that is best on test."

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import torch
 
+from sbir.data.feed import Columns, Indices
 from sbir.metrics.retrieval import retrieve
 from sbir.serving.model import Exported
 from sbir.training.evaluate import CHUNK, identity
 from sbir.training.rescore import reopen
+from sbir.types import Rows
 
 
 def score(folder: Path, store: Path | None = None, code: str | None = None) -> dict[str, float]:
@@ -21,7 +23,7 @@ def score(folder: Path, store: Path | None = None, code: str | None = None) -> d
     if model.item_id != feed.columns.items.item_id[rows.gallery].tolist():
         raise ValueError("the gallery must be the test photos of the store, in its order, and is not; name that store")
     starts = range(0, len(rows.query), CHUNK)
-    parts = [model.embed(feed.columns.take("feature", rows.query[start : start + CHUNK])) for start in starts]
+    parts = [model.embed(_take(feed.columns, model, rows.query[start : start + CHUNK])) for start in starts]
     found = retrieve(
         {name: torch.cat([part[name] for part in parts]) for name in model.gallery},
         model.gallery,
@@ -33,6 +35,11 @@ def score(folder: Path, store: Path | None = None, code: str | None = None) -> d
         fusion=model.fusion,
     )
     return found.means
+
+
+def _take(columns: Columns, model: Exported, rows: Indices) -> Rows:
+    """The model's columns as they are stored: its own transforms come later."""
+    return {name: columns.take(name, rows) for name in model.method.query_columns}
 
 
 if __name__ == "__main__":

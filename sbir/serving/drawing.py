@@ -6,10 +6,10 @@ from typing import Any
 STROKES, POINTS = 500, 20_000  # of one drawing, at most; a QuickDraw drawing has some 10 and 100
 REACH = 1e6  # of a coordinate, at most: the unit does not matter, but differences must stay finite
 
-Drawing = list[tuple[list[float], list[float]]]
+Stroke = tuple[list[float], list[float]]
 
 
-def read_drawing(body: bytes) -> Drawing:
+def read_drawing(body: bytes) -> list[Stroke]:
     """The strokes of `{"drawing": [[xs, ys], ...]}`, QuickDraw's form; raises `ValueError` with rule, value and fix."""
     try:
         value = json.loads(body)
@@ -24,7 +24,7 @@ def read_drawing(body: bytes) -> Drawing:
     return strokes
 
 
-def _stroke(stroke: Any) -> tuple[list[float], list[float]]:
+def _stroke(stroke: Any) -> Stroke:
     if not isinstance(stroke, list) or len(stroke) < 2 or not all(isinstance(axis, list) for axis in stroke[:2]):
         raise ValueError("a stroke must be [xs, ys], two lists of numbers; send it so")
     xs, ys = stroke[:2]

@@ -69,6 +69,7 @@ def _place(path: Path) -> tuple[str, int, int]:
 
 def _write(folder: Path, run: Run, opened: Reopened, *, half: bool, store: Path | None) -> None:
     place = Path(opened.about["store"]) if store is None else store.resolve()
+    manifest = read_manifest(place)
     embedded = embed(opened.method, opened.feed, opened.protocol)
     save_model(folder, opened.method, opened.feed.transforms)
     distance = opened.method.distance
@@ -86,8 +87,8 @@ def _write(folder: Path, run: Run, opened: Reopened, *, half: bool, store: Path 
         "chance": _chance(run),
         "given": run.summary["given"],
         "store": str(place),
-        "root": read_manifest(place)["root"],  # where the pictures lay, for the drawing page
-        "feature_width": opened.feed.columns.items.payload["feature"].shape[0],
+        "root": manifest["root"],  # where the pictures lay, for the drawing page
+        "columns": {name: manifest["columns"][name] for name in opened.method.query_columns},
         "gallery": gallery.describe(embedded.gallery, distance, half=half),
         "files": {name: file_hash(folder / name) for name in ("model.safetensors", GALLERY, INDEX)},
     }

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from sbir.data.store import file_hash
 from sbir.data.transform import Transform
@@ -15,7 +14,7 @@ from sbir.models.method import Method
 from sbir.serving.gallery import from_tensors, measure
 from sbir.training import checkpoint
 from sbir.training.rescore import load_model, read_about
-from sbir.types import Views
+from sbir.types import Rows, Views
 
 FORMAT = "sbir-model-1"
 GALLERY, INDEX = "gallery.safetensors", "gallery.parquet"
@@ -23,7 +22,7 @@ GALLERY, INDEX = "gallery.safetensors", "gallery.parquet"
 
 @dataclass(frozen=True)
 class Answer:
-    """One photo that was found."""
+    """One item that was found."""
 
     item_id: str
     class_name: str
@@ -43,8 +42,6 @@ class Exported:
         self.transforms: Mapping[str, Transform]
         self.method, self.transforms = load_model(folder, self.about, code)
         self.method.eval()
-        if self.method.query_columns != ("feature",):
-            raise ValueError(f"a model to search with must take features, {folder} takes {self.method.query_columns}")
         tensors = checkpoint.load_tensors(folder / GALLERY)
         self.gallery = from_tensors(tensors, self.about["gallery"])
         self._centre = {name: tensors[f"centre/{name}"] for name in self.gallery if f"centre/{name}" in tensors}
@@ -58,24 +55,26 @@ class Exported:
         return fusion
 
     @torch.inference_mode()
-    def embed(self, feature: Tensor) -> Views:
-        """Views of sketches, as they are ranked, from features (n, width) as a store holds them."""
-        views = self.method.embed_query({"feature": self.transforms["query"](feature)})
+    def embed(self, rows: Rows) -> Views:
+        """Views of n sketches, as they are ranked, from their columns as a feed takes them out of a store."""
+        if "feature" in rows:
+            rows = {**rows, "feature": self.transforms["query"](rows["feature"])}
+        views = self.method.embed_query(rows)
         return {name: view - self._centre[name] if self._centre else view for name, view in views.items()}
 
     @torch.inference_mode()
-    def search(self, feature: Tensor, top: int) -> list[Answer]:
-        """The `top` nearest photos of the gallery for one sketch, (width,), nearest first.
+    def search(self, rows: Rows, top: int) -> list[Answer]:
+        """The `top` nearest items of the gallery for one sketch, one row of each column, nearest first.
 
         The distance is the method's own; with two views it is the fused one. Raises `ValueError` where `top` is beyond
         the gallery.
         """
         self.check_top(top)
-        views = self.embed(feature[None])
+        views = self.embed(rows)
         found = [self._distances[name](views[name][0]) for name in self.gallery]
         distances = found[0] if self.fusion is None else fuse(found[0], found[1], self.fusion)
-        rows = nearest(distances[None], top)[0].tolist()
-        return [Answer(self.item_id[row], self.class_name[row], float(distances[row])) for row in rows]
+        places = nearest(distances[None], top)[0].tolist()
+        return [Answer(self.item_id[place], self.class_name[place], float(distances[place])) for place in places]
 
     def check_top(self, top: int) -> None:
         """Refuse a number of answers that the gallery does not have."""

@@ -8,11 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sbir.data.pictures import BrokenImage, draw_strokes, find_picture
+from sbir.data.pictures import BrokenImage, find_picture
 from sbir.report.table import metric_label, percent
-from sbir.serving.drawing import Drawing
 from sbir.serving.model import Exported
-from sbir.serving.sketch import Sketcher
+from sbir.serving.sketch import Drawing, Sketcher, drawn
 
 SIDE = 180  # pixels of a photo's longer side
 
@@ -33,11 +32,11 @@ class Pad:
         """Answers, nearest first, and the milliseconds that each part took; drawn as strokes are for training."""
         with self._one:
             started = time.perf_counter()
-            feature = self._sketcher.feature(draw_strokes(drawing))
-            embedded = time.perf_counter()
-            answers = [asdict(answer) for answer in self._model.search(feature, self._top)]
+            rows = self._sketcher.rows(drawn(drawing))
+            made = time.perf_counter()
+            answers = [asdict(answer) for answer in self._model.search(rows, self._top)]
             ended = time.perf_counter()
-        times = {"feature": 1000 * (embedded - started), "ranking": 1000 * (ended - embedded)}
+        times = {"feature": 1000 * (made - started), "ranking": 1000 * (ended - made)}
         return {"answers": answers, "milliseconds": {name: round(value, 1) for name, value in times.items()}}
 
     def _photo(self, item_id: str) -> bytes | None:

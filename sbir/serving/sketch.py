@@ -1,34 +1,73 @@
-"""From a new sketch to the feature that a model expects: the same pixels and the same backbone as its store's."""
+"""From a new sketch to the columns that a model takes, made as those of its store were."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from sbir.data.pictures import find_picture, resized
+from sbir.data.drawings import has_strokes, read_strokes
+from sbir.data.items import Array
+from sbir.data.pictures import draw_strokes, find_item, guarded, picture, resized
+from sbir.data.strokes import to_points
 from sbir.features.backbones import features
 from sbir.features.weights import own_network
 
+Drawing = Sequence[Sequence[Sequence[float]]]  # QuickDraw's: [[xs, ys, ...], ...]
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A picture, and the strokes behind it where it was drawn."""
+
+    picture: Image.Image
+    drawing: Drawing | None = None
+
+
+def drawn(drawing: Drawing) -> Sketch:
+    """Strokes as a sketch, drawn as they are for a store; raises `ValueError` where there is no finite point."""
+    return Sketch(draw_strokes(drawing), drawing)
+
+
+def open_sketch(name: str) -> Sketch:
+    """A sketch file: an image, on white where it is transparent; the first drawing of a QuickDraw `.ndjson` file, or
+    with `FILE.ndjson/KEY` the one of that key. Raises `BrokenImage`, a `ValueError`."""
+    item = find_item("", name)
+    if not has_strokes(item):
+        return Sketch(picture(item))
+    with guarded(name):
+        return drawn(read_strokes(item))
+
 
 class Sketcher:
-    """The backbone of a model's features, in memory."""
+    """What makes a model's columns, the backbone in memory where there is a feature among them."""
 
     def __init__(self, about: dict[str, Any], weights: Path | None = None) -> None:
         """`about` is the model's `model.json`; `weights` the file of the backbone's weights where they came from one.
 
         Raises `ValueError` that says what is needed where the backbone cannot be had.
         """
-        self._network = own_network(about["backbone"], weights)
-        self._size = int(about["backbone"]["size"])
+        self._columns: dict[str, dict[str, Any]] = about["columns"]
+        self._backbone = about["backbone"]
+        self._network = own_network(self._backbone, weights) if "feature" in self._columns else None
 
-    def feature(self, picture: Image.Image) -> Tensor:
-        """The feature (width,) of one picture."""
-        return torch.from_numpy(features(self._network, resized(picture, self._size)[None])[0])
-
-
-def open_sketch(name: str) -> Image.Image:
-    """A sketch file: an image (on white where it is transparent), the first drawing of a QuickDraw `.ndjson`, or with
-    `FILE.ndjson/KEY` the drawing of that key. Raises `BrokenImage`, a `ValueError`."""
-    return find_picture("", name)
+    def rows(self, sketch: Sketch) -> dict[str, Tensor]:
+        """One row (1, ...) of every column; raises `ValueError` where the model takes strokes and there are none."""
+        made: dict[str, Array] = {}
+        if self._network is not None:
+            pixels = resized(sketch.picture, int(self._backbone["size"]))
+            made["feature"] = features(self._network, pixels[None])
+        if "image" in self._columns:
+            made["image"] = resized(sketch.picture, self._columns["image"]["shape"][0])[None]
+        if "strokes" in self._columns:
+            if sketch.drawing is None:
+                raise ValueError("the model takes strokes, and a picture has none; give it FILE.ndjson/KEY")
+            points, count = to_points(sketch.drawing, self._columns["strokes"]["shape"][0])
+            made |= {"strokes": points[None], "num_points": np.array([count])}
+        kept = {name: made[name].astype(claim["dtype"]) for name, claim in self._columns.items()}  # as a store keeps it
+        rows = {name: torch.from_numpy(value) for name, value in kept.items()}
+        return {name: value.float() if value.is_floating_point() else value for name, value in rows.items()}

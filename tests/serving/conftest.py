@@ -23,6 +23,7 @@ from sbir.data.readers import read_dataset
 from sbir.data.smoke import write_smoke_store
 from sbir.data.splits import assign
 from sbir.data.store_write import write_store
+from sbir.data.strokes import pen_points
 from sbir.features.backbones import features
 from sbir.features.weights import load_backbone
 from sbir.models.method import Method
@@ -51,7 +52,14 @@ def drawn_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     backbone, _ = load_backbone("squeezenet1_1", "random", size=64)
     network = backbone.build(None)
     feature = np.concatenate([features(network, pixels(item, 64)[None]) for item in dataset.items])
-    rows = replace(identities(dataset.items), payload={"feature": Payload([feature])})
+    points = [pen_points(item, 50) if item.offset is not None else (np.zeros((50, 3)), 0) for item in dataset.items]
+    payload = {
+        "feature": feature,
+        "image": np.stack([pixels(item, 24) for item in dataset.items]),
+        "strokes": np.stack([strokes for strokes, _ in points]).astype(np.float32),
+        "num_points": np.array([count for _, count in points], np.int32),
+    }
+    rows = replace(identities(dataset.items), payload={name: Payload([column]) for name, column in payload.items()})
     more: dict[str, Any] = {"backbone": backbone.describe(), "root": folder / "data"}
     write_store(folder / "store", rows, dataset="drawn", synthetic=True, given="random weights; class labels", **more)
     return folder / "store"

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from sbir.cli import main
+from sbir.data.feed import Columns
 from sbir.data.items import Items
 from sbir.data.loader import Shared
 from sbir.serving.draw import BODY, HOST, listen, make_server
@@ -222,8 +222,7 @@ def test_strokes_drawn_in_a_browser_find_what_the_stored_sketch_finds(
 def found_right(items: Items, model: Exported) -> tuple[int, list[str]]:
     """The first test sketch whose own class is found first, and all that is found for it."""
     for row in np.flatnonzero(items.domain == "sketch").tolist():
-        feature = torch.from_numpy(items.payload["feature"].take(np.array([row]))[0])
-        answers = model.search(feature, TOP)
+        answers = model.search({"feature": Columns(items).take("feature", np.array([row]))}, TOP)
         if answers[0].class_name == items.class_names[items.class_id[row]]:
             return row, [answer.item_id for answer in answers]
     raise AssertionError("the model finds no sketch's class first")

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sbir.cli import main
+from sbir.data.feed import Columns
 from sbir.data.loader import Shared
 from sbir.models.cross_modal import CrossModal
 from sbir.models.linear_map import LinearMap
@@ -137,11 +138,11 @@ def test_codes_are_packed_and_found_at_their_hamming_distance(
     packed = load_file(tmp_path / "out/gallery.safetensors")["gallery/feature"]
     assert (packed.dtype, tuple(packed.shape)) == (torch.uint8, (48, 8))
     model = Exported(tmp_path / "out", f"{script}:SignedMap")
-    feature = torch.from_numpy(Shared.mapped(smoke_store).items().payload["feature"].take(np.array([0]))[0])
-    code = model.embed(feature[None])["feature"][0]
+    sketch = {"feature": Columns(Shared.mapped(smoke_store).items()).take("feature", np.array([0]))}
+    code = model.embed(sketch)["feature"][0]
     slow = [sum(int(one != other) for one, other in zip(code, row, strict=True)) for row in model.gallery["feature"]]
     best = sorted(range(48), key=lambda row: (slow[row], row))[:7]
-    assert model.search(feature, 7) == [Answer(model.item_id[row], model.class_name[row], slow[row]) for row in best]
+    assert model.search(sketch, 7) == [Answer(model.item_id[row], model.class_name[row], slow[row]) for row in best]
 
 
 @pytest.mark.parametrize("name", ["gallery.safetensors", "gallery.parquet", "model.safetensors"])

@@ -27,6 +27,7 @@ class Pad:
         self._known = frozenset(model.item_id)
         self._one = threading.Lock()  # two drawings at once would only slow each other
         self.photo = lru_cache(2000)(self._photo)
+        self.search([[[0, 1], [0, 1]]])  # what fails, fails before the page opens; and a network's first pass is slow
 
     def search(self, drawing: Drawing) -> dict[str, Any]:
         """Answers, nearest first, and the milliseconds that each part took; drawn as strokes are for training."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sbir.commands import (
     cite,
     compare,
+    dashboard,
     data,
     evaluate,
     export,
@@ -32,6 +33,7 @@ COMMANDS = (
     preflight,
     cite,
     sync,
+    dashboard,
 )
 
 

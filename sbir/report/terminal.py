@@ -74,5 +74,5 @@ def _foot(run: Run) -> list[Text]:
         lines.append(f"looks at the test part of this split so far, in this runs folder: {looks}")
     lines.append(f"report: {run.path / 'report.html'}")
     if (run.path / "wandb").is_dir():
-        lines.append(f"W&B:    {run.path / 'wandb'} (upload: wandb sync {run.path}/wandb/offline-run-*)")
+        lines.append(f"W&B:    {run.path / 'wandb'} (send: sbir sync {run.path})")
     return [Text(line) for line in lines]

@@ -38,14 +38,14 @@ def about(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {f"about/{key}": value for key, value in found.items() if value not in (None, "")}
 
 
-def line_of(manifest: Mapping[str, Any], row: str) -> str:
+def line_of(protocol: Mapping[str, Any], row: str) -> str:
     """A line of the table, told apart from the same one under another protocol."""
-    return f"{row} {(manifest.get('protocol') or {}).get('fingerprint', '')}".strip()
+    return f"{row} {protocol.get('fingerprint', '')}".strip()
 
 
-def row_of(manifest: Mapping[str, Any], row: str) -> dict[str, str]:
+def row_of(protocol: Mapping[str, Any], row: str) -> dict[str, str]:
     """The line of the table that a W&B run belongs to."""
-    return {ROW: row, LINE: line_of(manifest, row)}
+    return {ROW: row, LINE: line_of(protocol, row)}
 
 
 def marks(manifest: Mapping[str, Any]) -> list[str]:

@@ -132,7 +132,7 @@ def reproduction_tables(run: Run) -> dict[str, list[dict[str, Any]]]:
 
 
 def _segment(run: Run, run_id: str, row: str, job_type: str, **more: Any) -> Segment:
-    config = {**about(run.manifest), **(row_of(run.manifest, row) if row else {}), **more.pop("config", {})}
+    config = {**about(run.manifest), **(row_of(run.summary["protocol"], row) if row else {}), **more.pop("config", {})}
     tags = ["final" if job_type in run.manifest["methods"] else job_type, *marks(run.manifest)]
     named = {"name": row or str(run.manifest["name"]), **more}
     return Segment(run_id, str(run.manifest["name"]), job_type, tags=tags, config=config, **named)

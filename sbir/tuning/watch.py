@@ -74,7 +74,7 @@ class Watch(Callback):
             plan.method,
             number,
             trial_name(settings, self._axes[plan.method]) or "fixed",
-            {**row_of(self._manifest, self._manifest["labels"][plan.method]), **settings},
+            {**row_of(self._manifest["protocol"], self._manifest["labels"][plan.method]), **settings},
             state.name,
             tags=[state.name.lower(), "search", *marks(self._manifest)],
             summary=best_values(read_rows(folder)),

@@ -112,6 +112,6 @@ def test_the_terminal_shows_settings_table_flags_and_where_the_files_are(make_ru
     settings = run.summary["best"]["settings"]
     for part in (f"method/latent={settings['method/latent']}", "SYNTHETIC, DEMO SCALE", "[29.4, 38.4]", "chance",
                  "ceiling", "looks at the test part of this split so far, in this runs folder: 3",
-                 str(folder / "report.html"), f"wandb sync {folder}/wandb/offline-run-*"):  # fmt: skip
+                 str(folder / "report.html"), f"sbir sync {folder}"):  # fmt: skip
         assert part in text
     assert "\x1b" not in text

@@ -42,6 +42,7 @@ class Server:
     files: dict[str, bytes] = field(default_factory=dict)  # "<run id>/<name>" -> content
     artifacts: dict[str, dict[str, Any]] = field(default_factory=dict)
     views: dict[str, dict[str, Any]] = field(default_factory=dict)  # id -> name, displayName, type, spec
+    saved: list[str] = field(default_factory=list)  # ids of views, in order
     queries: list[str] = field(default_factory=list)
     refuse: int = 0  # so many file-stream requests are answered 429 with Retry-After
     waits: list[float] = field(default_factory=list)  # seconds between a refusal and the next try
@@ -256,6 +257,39 @@ def _commit_artifact(state: Server, given: dict[str, Any]) -> dict[str, Any]:
     return {"commitArtifact": {"artifact": {"id": given["artifactID"], "digest": "d"}}}
 
 
+def _upsert_view(state: Server, given: dict[str, Any]) -> dict[str, Any]:
+    told = {key: given.get(key) for key in ("name", "displayName", "description", "type", "spec")}
+    view = given.get("id") or f"view-{len(state.views)}"
+    inserted = view not in state.views
+    state.views[view] = told
+    state.saved.append(view)
+    project = {"id": "p", "name": given["projectName"], "entityName": given["entityName"]}
+    return {"upsertView": {"view": {"id": view, **told, "project": project}, "inserted": inserted}}
+
+
+def _views(state: Server, given: dict[str, Any]) -> dict[str, Any]:
+    name, project = given.get("viewName"), given.get("projectName") or given.get("project")
+    if project not in state.projects:
+        return {"project": None}
+    edges = [
+        {"node": {"id": view, "user": None, "createdAt": "", "updatedAt": "", **told}, "cursor": view}
+        for view, told in state.views.items()
+        if told["type"] == given.get("viewType", "runs") and name in (None, told["name"])
+    ]
+    return {"project": {"allViews": {"edges": edges, "pageInfo": {"endCursor": None, "hasNextPage": False}}}}
+
+
+def _project_id(state: Server, given: dict[str, Any]) -> dict[str, Any]:
+    return {"project": {"id": "p", "internalId": "p"} if given["projectName"] in state.projects else None}
+
+
+def _projects(state: Server, given: dict[str, Any]) -> dict[str, Any]:
+    nodes = [{"id": "p", "name": name, "entityName": ENTITY, "createdAt": "", "isBenchmark": False,
+              "user": None} for name in state.projects]  # fmt: skip
+    page = {"endCursor": None, "hasNextPage": False}
+    return {"models": {"edges": [{"node": node, "cursor": ""} for node in nodes], "pageInfo": page}}
+
+
 _ANSWERS: dict[str, Callable[[Server, dict[str, Any]], dict[str, Any]]] = {
     "UpsertBucket": _upsert_bucket,
     "CreateRunFiles": _create_run_files,
@@ -264,5 +298,13 @@ _ANSWERS: dict[str, Callable[[Server, dict[str, Any]], dict[str, Any]]] = {
     "UpdateArtifactManifest": _update_artifact_manifest,
     "CreateArtifactFiles": _create_artifact_files,
     "CommitArtifact": _commit_artifact,
+    "UpsertView2": _upsert_view,
+    "upsertView": _upsert_view,
+    "View": _views,
+    "ProjectViews": _views,
+    "ProjectInternalId": _project_id,
+    "GetProjects": _projects,
+    "GetDefaultEntity": lambda state, given: {"viewer": {"id": "u", "entity": ENTITY}},
+    "Viewer": lambda state, given: {"viewer": {"id": "u", "entity": ENTITY, "username": "me", "flags": "{}"}},
     "ServerFeaturesQuery": lambda state, given: {"serverInfo": {"features": []}},
 }

@@ -164,15 +164,15 @@ def test_an_extended_run_is_told_anew(synced: Any) -> None:
         ("WANDB_BASE_URL", "http://127.0.0.1:9", "does not answer; look at the network"),
     ],
 )
-def test_without_key_or_server_nothing_changes(
-    finished: Path, server: Any, name: str, value: str, message: str
+def test_without_key_or_server_nothing_changes(  # noqa: PLR0917
+    finished: Path, server: Any, capsys: Any, monkeypatch: Any, name: str, value: str, message: str
 ) -> None:
+    monkeypatch.setenv(name, value)
     before = sorted(finished.rglob("*"))
-    command = [sys.executable, "-m", "sbir.cli", "sync", str(finished)]
-    done = subprocess.run(command, env={**os.environ, name: value}, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert main(["sync", str(finished)]) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
     assert sorted(finished.rglob("*")) == before
 
 

@@ -1,12 +1,9 @@
-"""A W&B server on loopback: it records what it is told, and can refuse or stall; and a finished run to tell it of.
-
-It knows just what wandb-core and wandb-workspaces ask for when runs are synced and views are saved.
-"""
+"""A W&B server on loopback that can refuse or stall, knowing just what wandb-core and wandb-workspaces ask for."""
 
 import base64
-import importlib.util
 import json
 import re
+import runpy
 import shutil
 import threading
 import time
@@ -92,7 +89,7 @@ def finished(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def synced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path]]:
-    """Such a run and two trials, written in one place and synced from another, with a secret in the environment."""
+    """Such a run and two trials, written here and synced from there, with a secret in the environment."""
     scratch = tmp_path_factory.mktemp("synced")
     run = write_finished_run(scratch / "first/cross_modal-1")
     with pytest.MonkeyPatch.context() as monkeypatch, serving(monkeypatch, scratch) as state:
@@ -105,7 +102,9 @@ def synced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, P
 
 
 def write_finished_run(folder: Path) -> Path:
-    return _report_runs().write_run(folder, num_trials=6)  # type: ignore[no-any-return]
+    """As the tests of the report write it."""
+    report = runpy.run_path(str(Path(__file__).parents[1] / "report/conftest.py"))
+    return Path(report["write_run"](folder, num_trials=6))
 
 
 def add_trials(run: Path, count: int) -> None:
@@ -119,16 +118,6 @@ def add_trials(run: Path, count: int) -> None:
 def trials_of() -> Any:
     """Writes so many trials' W&B runs into a run's folder."""
     return add_trials
-
-
-def _report_runs() -> Any:
-    path = Path(__file__).parents[1] / "report/conftest.py"
-    spec = importlib.util.spec_from_file_location("report_runs", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class _Quiet(ThreadingHTTPServer):
@@ -284,10 +273,9 @@ def _project_id(state: Server, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _projects(state: Server, given: dict[str, Any]) -> dict[str, Any]:
-    nodes = [{"id": "p", "name": name, "entityName": ENTITY, "createdAt": "", "isBenchmark": False,
-              "user": None} for name in state.projects]  # fmt: skip
-    page = {"endCursor": None, "hasNextPage": False}
-    return {"models": {"edges": [{"node": node, "cursor": ""} for node in nodes], "pageInfo": page}}
+    about = {"id": "p", "entityName": ENTITY, "createdAt": "", "isBenchmark": False, "user": None}
+    edges = [{"node": {**about, "name": name}, "cursor": ""} for name in state.projects]
+    return {"models": {"edges": edges, "pageInfo": {"endCursor": None, "hasNextPage": False}}}
 
 
 _ANSWERS: dict[str, Callable[[Server, dict[str, Any]], dict[str, Any]]] = {

@@ -2,19 +2,21 @@
 
     python docs/screenshots.py RUN [RUN ...] --out docs
 
-Writes `report.png` (the top of the first run's page, down to its table), `report-trials.png` (axes and trials, some of
-them chosen by a drag), `report-classes.png`, and of a synthetic run, whose pictures are our own, `report-query.png`;
-with several runs `compare.png`. The pages are built anew in a scratch folder, the runs stay as they are. Needs Chromium
-with its driver and the extra `sbir[dev]`.
+Writes `NAME.png` (the top of the first run's page, down to its table), `NAME-trials.png` (axes and trials, some of them
+chosen by a drag), `NAME-classes.png`, and of a synthetic run, whose pictures are our own, `NAME-query.png`; NAME is
+`report` unless `--name` says otherwise. With several runs also `compare.png`. The pages are built anew in a scratch
+folder, the runs stay as they are. Needs Chromium with its driver and the extra `sbir[dev]`.
 """
 
 import argparse
 import base64
+import io
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image
 from selenium.webdriver import ActionChains, Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -39,15 +41,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="pictures of a run's page")
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     parser.add_argument("--out", type=Path, default=Path("docs"))
+    parser.add_argument("--name", default="report")
     args = parser.parse_args()
+    stem = args.out / args.name
     with tempfile.TemporaryDirectory() as scratch:
         page = write_joint_report(args.runs[:1], Path(scratch) / "page.html")
         with browser() as driver:
             driver.get(page.as_uri())
-            one_run(driver, args.out, own_pictures="synthetic" in load_run(args.runs[0]).summary.get("flags", ()))
+            one_run(driver, str(stem), own_pictures="synthetic" in load_run(args.runs[0]).summary.get("flags", ()))
             if len(args.runs) > 1:
                 driver.get(write_joint_report(args.runs, Path(scratch) / "joint.html").as_uri())
-                save(driver, args.out / "compare.png", 0, bottom(driver, ".tabs") + 8)
+                save(driver, str(args.out / "compare.png"), 0, bottom(driver, ".tabs") + 8)
 
 
 def browser() -> Chrome:
@@ -59,28 +63,34 @@ def browser() -> Chrome:
     return Chrome(options, Service(str(shutil.which("chromedriver"))))
 
 
-def one_run(driver: Chrome, out: Path, *, own_pictures: bool) -> None:
+def one_run(driver: Chrome, stem: str, *, own_pictures: bool) -> None:
     """The parts of one run's page."""
-    save(driver, out / "report.png", 0, bottom(driver, ".results") + 16)
-    save(driver, out / "report-classes.png", *part(driver, "Class by class"))
+    save(driver, f"{stem}.png", 0, bottom(driver, ".results") + 16)
+    save(driver, f"{stem}-classes.png", *part(driver, "Class by class"))
     if own_pictures:
         driver.execute_script(
             "const one = document.querySelector('.query-picker');"
             "one.value = one.querySelectorAll('optgroup')[1].children[0].value; one.dispatchEvent(new Event('change'))"
         )
-        save(driver, out / "report-query.png", *part(driver, "One query"))
+        save(driver, f"{stem}-query.png", *part(driver, "One query"))
     if driver.find_elements(By.CSS_SELECTOR, ".parallel"):
         drag(driver)
         save(
             driver,
-            out / "report-trials.png",
+            f"{stem}-trials.png",
             part(driver, "Settings and result")[0],
             bottom(driver, "table.trials") + 16,
         )
 
 
 def drag(driver: Chrome) -> None:
-    """Choose the upper half of the last axis, the result."""
+    """Choose the upper half of the last axis, the result, of the method with the most trials."""
+    driver.execute_script(
+        "const {parallel} = JSON.parse(document.querySelector('script.data').textContent);"
+        "const select = document.querySelector('.parallel-method');"
+        "const most = Object.keys(parallel).sort((a, b) => parallel[b].lines.length - parallel[a].lines.length)[0];"
+        "if (select) { select.value = most; select.dispatchEvent(new Event('change')); }"
+    )
     grip = driver.find_elements(By.CSS_SELECTOR, ".parallel .grip")[-1]
     height = grip.size["height"]
     moves = ActionChains(driver).move_to_element_with_offset(grip, 0, 2 - height // 2).click_and_hold()
@@ -99,13 +109,14 @@ def bottom(driver: Chrome, selector: str) -> float:
     return float(rect["y"] + rect["height"])
 
 
-def save(driver: Chrome, path: Path, top: float, end: float) -> None:
+def save(driver: Chrome, path: str, top: float, end: float) -> None:
     """The page between two heights."""
     clip = {"x": 0, "y": top, "width": WIDTH, "height": end - top, "scale": 1}
     shot = driver.execute_cdp_cmd(
         "Page.captureScreenshot", {"format": "png", "clip": clip, "captureBeyondViewport": True}
     )
-    path.write_bytes(base64.b64decode(shot["data"]))
+    with Image.open(io.BytesIO(base64.b64decode(shot["data"]))) as picture:
+        picture.convert("RGB").quantize(256).save(path, optimize=True)
     print(f"wrote {path}")
 
 

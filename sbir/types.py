@@ -4,7 +4,7 @@ Shapes in this project: `B` batch, `Q` queries, `G` gallery, `D` embedding or fe
 points.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -74,3 +74,15 @@ class Player(NamedTuple):
     name: str
     parameters: list[Any]  # as torch.optim takes it: tensors, or parameter groups
     loss: Callable[[Batch], dict[str, Tensor]]
+
+
+class Stage(NamedTuple):
+    """A part of the training with its own players and learning rate, for methods that are trained step by step."""
+
+    name: str
+    share: float  # of all steps; the shares of a method's stages sum to 1
+    players: list[Player]
+    lr: float = 1.0  # factor on every learning rate
+    begin: Callable[[Iterator[tuple[Rows, Tensor]]], None] | None = None
+    """Called before the stage's first step with all training queries, some rows and their labels at a time. What it
+    computes belongs into buffers."""

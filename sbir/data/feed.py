@@ -86,6 +86,13 @@ class Feed:
         labels: dict[Role, Tensor] = {role: self.labels(rows) for role, rows in batch.gallery.items()}
         return Batch(self.query(batch.query), gallery, self.labels(batch.query), labels)
 
+    def train_queries(self, chunk: int = 256) -> Iterator[tuple[Rows, Tensor]]:
+        """All training queries with their labels, `chunk` rows at a time."""
+        every = self.partition.train_query
+        for start in range(0, len(every), chunk):
+            rows = every[start : start + chunk]
+            yield self.query(rows), self.labels(rows)
+
     def train_rows(self) -> TrainRows:
         """Every training row at once."""
         query, gallery = self.partition.train_query, self.partition.train_gallery
@@ -179,4 +186,6 @@ def own_photos(items: Items, query: Indices, gallery: Indices) -> Indices:
 
 def has_pairs(items: Items, partition: Partition) -> bool:
     """Whether most training queries have their own photo in the training gallery."""
-    return bool((own_photos(items, partition.train_query, partition.train_gallery) >= 0).mean() > 0.5)
+    return partition.paired and bool(
+        (own_photos(items, partition.train_query, partition.train_gallery) >= 0).mean() > 0.5
+    )

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -16,6 +16,7 @@ Part = Literal["val", "test"]
 PROTOCOLS = ("zero_shot", "generalised", "seen")
 METRICS_VERSION = 1
 QUERY_DOMAIN, GALLERY_DOMAIN = "sketch", "photo"
+QUERIES, GALLERY = 100, 1000  # sketches of a class where sketches retrieve sketches, as SketchMate (CVPR 2018) has it
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Protocol:
     synthetic: bool
     centre: bool = False  # subtract each side's mean training embedding before ranking
     features: str = "as stored"  # transforms fitted on train rows that the whole run shares, or which settings vary
+    gallery: str = GALLERY_DOMAIN  # what is retrieved: photos, or other sketches
 
     @property
     def metric(self) -> str:
@@ -39,15 +41,17 @@ class Protocol:
 
     def lines(self) -> dict[str, object]:
         """The readable parts that the fingerprint is made of."""
+        things, own = f"{self.gallery}s", self.gallery != QUERY_DOMAIN
         galleries = {
-            "zero_shot": "all photos of the unseen classes",
-            "generalised": "photos of the unseen classes and held-out photos of the seen ones",
-            "seen": "held-out photos of the training classes",
+            "zero_shot": f"all {things} of the unseen classes",
+            "generalised": f"{things} of the unseen classes and held-out {things} of the seen ones",
+            "seen": f"held-out {things} of the training classes",
         }
+        parted = f"; of each class half are queries, at most {QUERIES}, and at most {GALLERY} of the rest are searched"
         return {
             "protocol": self.name,
-            "gallery": galleries[self.name],
-            "relevant": "photos of the query's class (accuracy: the query's own photo)",
+            "gallery": galleries[self.name] + parted * (self.gallery == QUERY_DOMAIN),
+            "relevant": f"{things} of the query's class" + " (accuracy: the query's own photo)" * own,
             "k": self.k,
             "denominators": "in the metrics' names; precision divides by k",
             "ties": "ranked by gallery order; of Hamming distances, in expectation over all orders",
@@ -76,11 +80,12 @@ class Partition:
     train_gallery: Indices
     query: Indices
     gallery: Indices
+    paired: bool = field(default=True, kw_only=True)  # whether a query's own item counts, as a photo does
 
 
-def default_k(items: Items, split: Split, name: str) -> int:
-    """The usual size of a class in the test gallery, at most 200: the median number of its photos."""
-    gallery = _rows(items, split, GALLERY_DOMAIN, _scored(split, name, "test")[1])
+def default_k(items: Items, split: Split, name: str, domain: str = GALLERY_DOMAIN) -> int:
+    """The usual size of a class in the test gallery, at most 200: the median number of its items."""
+    gallery = _scored_rows(items, split, name, "test", domain)[1]
     if not len(gallery):
         return 1  # `partition` says what is missing
     return int(min(200, np.median(np.unique(items.class_id[gallery], return_counts=True)[1])))
@@ -98,19 +103,20 @@ def make_protocol(
     select: str = "precision",
     centre: bool = False,
     features: str = "as stored",
+    gallery: str = GALLERY_DOMAIN,
 ) -> Protocol:
     """Resolve what is left open, and check that the split can serve the protocol."""
     name = split.kind if name is None else name
     if name not in PROTOCOLS:
         raise ValueError(f"eval/protocol must be one of {', '.join(PROTOCOLS)}, got {name!r}")
-    k = default_k(items, split, name) if k is None else k
+    k = default_k(items, split, name, gallery) if k is None else k
     metric = _metric_name(select, k)
-    protocol = Protocol(name, k, metric, split_spec, split.hash, content_hash, synthetic, centre, features)
+    protocol = Protocol(name, k, metric, split_spec, split.hash, content_hash, synthetic, centre, features, gallery)
     parts: tuple[Part, ...] = ("val", "test")
     for part in parts:
-        gallery = len(partition(items, split, protocol, part).gallery)
-        if not 1 <= k <= gallery:
-            raise ValueError(f"eval/k must be between 1 and the {part} gallery size {gallery}, got {k}")
+        size = len(partition(items, split, protocol, part).gallery)
+        if not 1 <= k <= size:
+            raise ValueError(f"eval/k must be between 1 and the {part} gallery size {size}, got {k}")
     return protocol
 
 
@@ -127,22 +133,22 @@ def other_split(items: Items, spec: str, like: Protocol) -> tuple[Split, Protoco
 def partition(items: Items, split: Split, protocol: Protocol, part: Part) -> Partition:
     """Rows for selection (`val`: fit on train) or for the final figure (`test`: fit on train and val)."""
     fit = ["train"] if part == "val" else ["train", "val"]
-    query, gallery = _scored(split, protocol.name, part)
+    query, gallery = _scored_rows(items, split, protocol.name, part, protocol.gallery)
     rows = {
         "train_query": _rows(items, split, QUERY_DOMAIN, fit),
-        "train_gallery": _rows(items, split, GALLERY_DOMAIN, fit),
-        "query": _rows(items, split, QUERY_DOMAIN, query),
-        "gallery": _rows(items, split, GALLERY_DOMAIN, gallery),
+        "train_gallery": _rows(items, split, protocol.gallery, fit),
+        "query": query,
+        "gallery": gallery,
     }
     empty = [name for name, found in rows.items() if len(found) == 0]
-    if "held" in gallery and not (split.rows == "held").any():
+    if "held" in _scored(split, protocol.name, part)[1] and not (split.rows == "held").any():
         empty.append("held-out photos")  # without them the generalised gallery would be the zero-shot one
     if empty:
         raise ValueError(
             f"protocol {protocol.name} needs rows for {', '.join(empty)} in part {part} of split {protocol.split}, "
             "got none; choose another split (--set data/split=generalised:0 holds out photos of seen classes)"
         )
-    return Partition(**rows)
+    return Partition(**rows, paired=protocol.gallery != QUERY_DOMAIN)
 
 
 def _scored(split: Split, name: str, part: Part) -> tuple[list[str], list[str]]:
@@ -151,6 +157,25 @@ def _scored(split: Split, name: str, part: Part) -> tuple[list[str], list[str]]:
     if name == "zero_shot" or split.kind == "seen":
         return ["test"], ["test"]
     return (["test"], ["test", "held"]) if name == "generalised" else (["held"], ["held"])
+
+
+def _scored_rows(items: Items, split: Split, name: str, part: Part, domain: str) -> tuple[Indices, Indices]:
+    """Queries and gallery. Where both are sketches each class is parted, in an order that its item ids decide."""
+    query, gallery = (
+        _rows(items, split, side, parts)
+        for side, parts in zip((QUERY_DOMAIN, domain), _scored(split, name, part), strict=True)
+    )
+    if domain != QUERY_DOMAIN:
+        return query, gallery
+    rng = np.random.default_rng(20260)
+    queries, searched = [query[:0]], [gallery[:0]]
+    for number in np.unique(items.class_id[gallery]):
+        own = query[items.class_id[query] == number]
+        own = rng.permutation(own[np.argsort(items.item_id[own].astype(str))])
+        queries.append(own[: min(QUERIES, len(own) // 2)])
+        rest = np.setdiff1d(gallery[items.class_id[gallery] == number], queries[-1])
+        searched.append(rng.permutation(rest[np.argsort(items.item_id[rest].astype(str))])[:GALLERY])
+    return np.sort(np.concatenate(queries)), np.sort(np.concatenate(searched))
 
 
 def _rows(items: Items, split: Split, domain: str, parts: list[str]) -> Indices:

@@ -1,11 +1,11 @@
 """The one interface that every method implements; the trainer knows no method by name."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from sbir.types import Batch, Distance, Player, Rows, Sampling, TrainRows, Views
+from sbir.types import Batch, Distance, Player, Rows, Sampling, Stage, TrainRows, Views
 
 
 class Method(nn.Module, ABC):
@@ -20,6 +20,7 @@ class Method(nn.Module, ABC):
     distance: Distance = "cosine"
     query_columns: ClassVar[tuple[str, ...]] = ("feature",)
     gallery_columns: ClassVar[tuple[str, ...]] = ("feature",)
+    gallery_domain: ClassVar[Literal["photo", "sketch"]] = "photo"  # what it retrieves for a sketch
 
     def fit(self, rows: TrainRows) -> None:
         """See all training rows once, before the first step. Fitted tensors belong into buffers."""
@@ -52,3 +53,7 @@ class Method(nn.Module, ABC):
         """Who trains: by default all parameters on `loss`, and nobody where there are no parameters."""
         parameters = list(self.parameters())
         return [Player("model", parameters, self.loss)] if parameters else []
+
+    def stages(self) -> list[Stage]:
+        """What is trained when: by default one stage, in which `players` play from the first step to the last."""
+        return [Stage("train", 1.0, self.players())]

@@ -1,6 +1,6 @@
 """The baselines that stand in every table, fitted and scored as every other method is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from sbir.metrics.retrieval import Retrieval
 from sbir.models.linear_map import LinearMap
 from sbir.models.mean_removed import MeanRemoved
 from sbir.models.method import Method
+from sbir.models.pixels import Pixels
 from sbir.models.raw import Raw
 from sbir.training.evaluate import evaluate
 from sbir.training.loop import TrainSettings
@@ -32,31 +33,61 @@ class Baseline:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Untrained:
+    """A network whose random weights are a row of the table: what its architecture retrieves by itself."""
+
+    row: str
+    method: type[Method]
+    settings: Mapping[str, Any]  # of its constructor
+
+
 def score_baselines(
-    columns: Columns, split: Split, protocol: Protocol, feature_dim: int | None = None
+    columns: Columns,
+    split: Split,
+    protocol: Protocol,
+    feature_dim: int | None = None,
+    untrained: Sequence[Untrained] = (),
 ) -> list[Baseline]:
     """Raw feature, per-domain mean removed, and the linear maps, each on validation and, fitted on train + val, on
     test. Where the protocol centres all embeddings, raw features are mean removed: they have no row of their own. A
-    store without features has none of these rows."""
-    if "feature" not in columns.items.payload:
-        return []
-    paired = has_pairs(columns.items, partition(columns.items, split, protocol, "val"))
-    transforms = TransformSettings(feature_dim=feature_dim)
-    to = "sketch-photo pairs" if paired else "class labels"
+    store without features has none of these rows. Where `untrained` networks are given, they and the raw pixels stand
+    first.
+    """
 
-    def score(method: type[Method], settings: Mapping[str, Any], part: Part) -> Retrieval:
+    def score(
+        method: type[Method], settings: Mapping[str, Any], part: Part, transforms: TransformSettings
+    ) -> Retrieval:
         rows = partition(columns.items, split, protocol, part)
         feed = make_feed(columns, rows, method.query_columns, method.gallery_columns, transforms)
         return evaluate(build(method, feed, Settings(settings, TrainSettings(), transforms), 0), feed, protocol)
 
+    as_they_are = TransformSettings()
+    networks = [Untrained("raw pixels", Pixels, {})] * bool(untrained) + list(untrained)
+    first = [
+        Baseline(
+            one.row,
+            "nothing",
+            score(one.method, one.settings, "val", as_they_are).means,
+            score(one.method, one.settings, "test", as_they_are),
+        )
+        for one in networks
+    ]
+    if "feature" not in columns.items.payload:
+        return first
+    paired = has_pairs(columns.items, partition(columns.items, split, protocol, "val"))
+    transforms = TransformSettings(feature_dim=feature_dim)
+    to = "sketch-photo pairs" if paired else "class labels"
+
     def baseline(row: str, given: str, method: type[Method], choices: list[dict[str, Any]]) -> Baseline:
-        scored = [(score(method, settings, "val"), settings) for settings in choices]
+        scored = [(score(method, settings, "val", transforms), settings) for settings in choices]
         val, settings = max(scored, key=lambda pair: pair[0].means[protocol.select])
-        return Baseline(row, given, val.means, score(method, settings, "test"), settings)
+        return Baseline(row, given, val.means, score(method, settings, "test", transforms), settings)
 
     ridges = [{"kind": "ridge", "penalty": penalty} for penalty in PENALTIES]
     raw = [] if protocol.centre else [baseline("raw", "nothing", Raw, [{}])]
     return [
+        *first,
         *raw,
         baseline("mean removed", "domains", MeanRemoved, [{}]),
         baseline("ridge", to, LinearMap, ridges),

@@ -65,9 +65,8 @@ def identity(feed: Feed, rows: Indices) -> Identity:
     """Classes and instances of store rows, as the metrics take them."""
     items = feed.columns.items
     device = feed.columns.device
-    return Identity(
-        torch.from_numpy(items.class_id[rows]).to(device), torch.from_numpy(items.instance_id[rows]).to(device)
-    )
+    instances = items.instance_id[rows] if feed.partition.paired else np.full(len(rows), -1)
+    return Identity(torch.from_numpy(items.class_id[rows]).to(device), torch.from_numpy(instances).to(device))
 
 
 def _embed(embed: Callable[[Rows], Views], take: Callable[[Indices], Rows], rows: Indices) -> Views:

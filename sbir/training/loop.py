@@ -1,8 +1,11 @@
 """The training loop: torch alone, and no method known by name."""
 
 import math
+from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,7 @@ import torch
 from sbir.data.feed import Feed
 from sbir.data.sampler import Sampler
 from sbir.models.method import Method
-from sbir.types import Batch, Player
+from sbir.types import Batch, Player, Stage
 
 
 @dataclass(frozen=True)
@@ -49,15 +52,19 @@ class Loop:
     """Steps a method's players on batches; the state after n steps depends on the seed and n alone.
 
     Every call of `train` seeds torch's generator by `(seed, step)`, so a trial that resumes at such a boundary
-    continues exactly, without generator state in its checkpoint.
+    continues exactly, without generator state in its checkpoint. A method's stages share `steps` steps (as many as the
+    settings say when left out).
     """
 
-    def __init__(self, method: Method, feed: Feed, settings: TrainSettings, seed: int) -> None:
+    def __init__(
+        self, method: Method, feed: Feed, settings: TrainSettings, seed: int, *, steps: int | None = None
+    ) -> None:
         self.method, self.step = method, 0
         self._feed, self._settings, self._seed = feed, settings, seed
-        self._players = method.players()
-        self._optimizers = [self._optimizer(player) for player in self._players]
-        self._sampler = self._make_sampler() if self._players else None
+        self._stages = method.stages() if method.players() else []
+        self._starts = stage_starts(self._stages, settings.steps if steps is None else steps)
+        self._optimizers = [[self._optimizer(player) for player in stage.players] for stage in self._stages]
+        self._sampler = self._make_sampler() if self._stages else None
 
     def train(self, steps: int) -> dict[str, float]:
         """Take `steps` steps; the mean of every loss term over them, and the method's own metrics of the last batch."""
@@ -65,26 +72,33 @@ class Loop:
         self.method.train()
         sums: defaultdict[str, float] = defaultdict(float)
         target = self.step + steps
+        counts: defaultdict[str, int] = defaultdict(int)
         while self.step < target:
             for batch in self._rest_of_epoch():
-                for player, optimizer in zip(self._players, self._optimizers, strict=True):
-                    for name, value in self._update(player, optimizer, batch).items():
-                        sums[name] += value
+                for name, value in self._step(batch).items():
+                    sums[name] += value
+                    counts[name] += 1
                 self.step += 1
                 if self.step == target:
                     break
-        return {**{name: total / steps for name, total in sums.items()}, **self.method.metrics()}
+        return {**{name: total / counts[name] for name, total in sums.items()}, **self.method.metrics()}
+
+    @property
+    def in_last_stage(self) -> bool:
+        """Whether the next step is one of the last stage, after which nothing new begins."""
+        return self.step >= self._starts[-1] if self._starts else True
 
     def state(self) -> dict[str, Any]:
         """Everything that a resumed trial needs."""
-        optimizers = [optimizer.state_dict() for optimizer in self._optimizers]
+        optimizers = [optimizer.state_dict() for of_stage in self._optimizers for optimizer in of_stage]
         return {"step": self.step, "method": self.method.state_dict(), "optimizers": optimizers}
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
         self.step = state["step"]
         self.method.load_state_dict(state["method"])
-        for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
+        optimizers = [optimizer for of_stage in self._optimizers for optimizer in of_stage]
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
 
     def _make_sampler(self) -> Sampler:
@@ -104,7 +118,21 @@ class Loop:
         epoch, start = divmod(self.step, len(self._sampler))
         return self._feed.batches(self._sampler, epoch, start)
 
-    def _update(self, player: Player, optimizer: torch.optim.Optimizer, batch: Batch) -> dict[str, float]:
+    def _step(self, batch: Batch) -> dict[str, float]:
+        """Every player of the stage steps once; the values of all their terms."""
+        number = bisect_right(self._starts, self.step) - 1
+        stage = self._stages[number]
+        if stage.begin is not None and self.step == self._starts[number]:
+            stage.begin(self._feed.train_queries())
+            self.method.train()
+        values = {}
+        for player, optimizer in zip(stage.players, self._optimizers[number], strict=True):
+            values.update(self._update(player, optimizer, batch, stage.lr))
+        return values
+
+    def _update(
+        self, player: Player, optimizer: torch.optim.Optimizer, batch: Batch, factor: float
+    ) -> dict[str, float]:
         terms = player.loss(batch)
         values = {name: value.item() for name, value in terms.items()}
         for name, value in values.items():
@@ -117,7 +145,7 @@ class Loop:
             torch.nn.utils.clip_grad_norm_(parameters, self._settings.clip_norm)
         warm = min(1.0, (self.step + 1) / self._settings.warmup) if self._settings.warmup else 1.0
         for group in optimizer.param_groups:
-            group["lr"] = warm * group["base_lr"]
+            group["lr"] = warm * factor * group["base_lr"]
         optimizer.step()
         return values
 
@@ -133,6 +161,17 @@ class Loop:
         for group in optimizer.param_groups:
             group["base_lr"] = group["lr"]
         return optimizer
+
+
+def stage_starts(stages: Sequence[Stage], steps: int) -> list[int]:
+    """The first step of each stage; every stage has one step at least where there are as many.
+
+    >>> stage_starts([Stage("one", 0.5, []), Stage("two", 0.3, []), Stage("three", 0.2, [])], 10)
+    [0, 5, 8]
+    """
+    before = accumulate((stage.share for stage in stages[:-1]), initial=0.0)
+    starts = [round(share * steps) for share in before] if stages else []
+    return [max(start, number) for number, start in enumerate(starts)]
 
 
 def mix(*parts: int) -> int:

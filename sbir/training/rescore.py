@@ -101,6 +101,7 @@ def reopen(folder: Path, store: Path | None = None, name: str | None = None, cod
         select=_select(trained["select"]),
         centre=trained["centre"],
         features=trained["features"],
+        gallery=trained["gallery"],
     )
     rows = partition(items, split, protocol, "test")
     feed = make_feed(Columns(items), rows, method.query_columns, method.gallery_columns, group({}).data)
@@ -147,7 +148,7 @@ def read_about(folder: Path) -> dict[str, Any]:
     """A saved model's `model.json`; raises `ValueError` where it is none."""
     try:
         about: dict[str, Any] = json.loads((folder / "model.json").read_text())
-        _ = about["method"], about["protocol"]["features"], about["spec"], about["store"], about["transforms"]
+        _ = about["method"], about["protocol"]["gallery"], about["spec"], about["store"], about["transforms"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{folder / 'model.json'} must be a finalist's, reading it failed: {error!r}") from None
     return about

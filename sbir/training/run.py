@@ -67,10 +67,10 @@ class Run:
         rows = partition(columns.items, split, protocol, self.part)
         self.feed: Feed = make_feed(columns, rows, method.query_columns, method.gallery_columns, self.settings.data)
         self.method = build(method, self.feed, self.settings, job.seed)
-        self._loop = Loop(self.method, self.feed, self.settings.train, job.seed)
         self._steps = (
             (job.steps if job.steps is not None else self.settings.train.steps) if self.method.players() else 0
         )
+        self._loop = Loop(self.method, self.feed, self.settings.train, job.seed, steps=self._steps)
         self._seconds, self._saved = 0.0, time.perf_counter()
         self._best: dict[str, Any] = {}
         self._again: tuple[Row, bool] | None = None
@@ -103,7 +103,7 @@ class Run:
         value = result.means[select]
         if not self._best or value > self._best["value"]:
             self._best = {"value": value, "step": self._loop.step, "bad": 0}
-        else:
+        elif self._loop.in_last_stage:  # what comes before it may not show in retrieval at all
             self._best["bad"] += 1
         return {
             **{f"val/{name}": mean for name, mean in result.means.items()},
@@ -205,6 +205,8 @@ def save_finalist(folder: Path, run: Run, protocol: Protocol, result: Retrieval)
     items, rows = run.feed.columns.items, run.feed.partition
     queries, top = rows.query, result.top.cpu().numpy()
     arrays = {f"metric/{name}": values.cpu().numpy() for name, values in result.per_query.items()}
+    if result.codes is not None:
+        write_json(folder / "codes.json", asdict(result.codes))
     np.savez(folder / "scores.npz", allow_pickle=False, query=queries, top=rows.gallery[top], **arrays)
     if run.job.split is not None:
         return  # many, and only their figures are wanted

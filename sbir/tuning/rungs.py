@@ -61,11 +61,12 @@ class Rungs(FIFOScheduler):  # type: ignore[misc, unused-ignore]
                 self.cut(plan.method, trial.number, step, trial.intermediate_values[step])
 
 
-def rung_levels(steps: int, eval_every: int) -> list[int]:
-    """Steps at which trials are compared: a ninth and a third of the whole length, at evaluations.
+def rung_levels(steps: int, eval_every: int, last_stage: float = 0.0) -> list[int]:
+    """Steps at which trials are compared: a ninth and a third of the whole length, at evaluations, but not before a
+    method's last stage has begun, `last_stage` being the part of the length that comes before it.
 
-    >>> rung_levels(900, 50), rung_levels(100, 100)
-    ([100, 300], [])
+    >>> rung_levels(900, 50), rung_levels(100, 100), rung_levels(900, 50, 0.2)
+    ([100, 300], [], [300])
     """
     levels = {max(1, round(steps / ETA**power / eval_every)) * eval_every for power in (2, 1)}
-    return sorted(level for level in levels if level < steps)
+    return sorted(level for level in levels if last_stage * steps <= level < steps)

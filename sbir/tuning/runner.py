@@ -97,9 +97,10 @@ class Runner:
     def _baselines(self) -> tuple[list[Baseline], dict[str, list[Baseline]]]:
         """On the run's split, and on each of `--splits`."""
         setup, columns = self.setup, Columns(self.setup.items)
-        own = score_baselines(columns, setup.split, setup.protocol, setup.feature_dim)
+        given = setup.feature_dim, setup.untrained
+        own = score_baselines(columns, setup.split, setup.protocol, *given)
         others = {
-            spec: score_baselines(columns, *other_split(setup.items, spec, setup.protocol), setup.feature_dim)
+            spec: score_baselines(columns, *other_split(setup.items, spec, setup.protocol), *given)
             for spec in other_splits(setup.options.splits)
         }
         return own, others
@@ -107,7 +108,8 @@ class Runner:
     def _run_trials(self, studies: Studies, slots: Slots, shared: Shared) -> None:
         setup, options = self.setup, self.setup.options
         lengths = {one.sweep.name: group(one.constants).train for one in setup.resolved}
-        levels = {name: rung_levels(train.steps, train.eval_every) for name, train in lengths.items()}
+        last = {one.sweep.name: setup.last_stage(one) for one in setup.resolved}
+        levels = {name: rung_levels(train.steps, train.eval_every, last[name]) for name, train in lengths.items()}
         rungs = Rungs(studies, levels, prune=options.stage == "search")
         mode = wandb_mode(options.wandb, demo=bool(setup.flags), smoke=options.smoke)
         axes = {one.sweep.name: list(one.axes) for one in setup.resolved}

@@ -12,7 +12,6 @@ from sbir.data.cache import embedded_store
 from sbir.data.feed import Columns, Feed, has_pairs, make_feed
 from sbir.data.loader import Shared
 from sbir.data.protocol import (
-    GALLERY_DOMAIN,
     QUERY_DOMAIN,
     Part,
     Partition,
@@ -26,6 +25,7 @@ from sbir.data.splits import Split, assign
 from sbir.data.transform import TransformSettings
 from sbir.metrics.distances import FUSIONS
 from sbir.report.reported import load_reported
+from sbir.training.baselines import Untrained
 from sbir.training.settings import RUN_KEYS, group
 from sbir.tuning.options import Options
 from sbir.tuning.phases import other_splits
@@ -41,7 +41,11 @@ class Setup:
 
     def __init__(self, sweeps: Sequence[Sweep], options: Options) -> None:
         self.options = options
-        self._run_settings = {key: _single(key, options.wanted[key]) for key in RUN_KEYS if key in options.wanted}
+        sweeps = self._of_one_gallery(sweeps)
+        self.gallery = sweeps[0].method.gallery_domain
+        self._run_settings = _run_defaults(sweeps, options) | {
+            key: _single(key, options.wanted[key]) for key in RUN_KEYS if key in options.wanted
+        }
         self.reported = load_reported(options.reported)
         self.resolved = self._resolve(sweeps, None)  # a typo is found before data are made
         self._check_names()
@@ -87,6 +91,23 @@ class Setup:
         spec = self._feed(one, self.split).spec_of(grouped.data)
         with torch.device("meta"):
             return one.sweep.method(spec, **grouped.method).given
+
+    @property
+    def untrained(self) -> list[Untrained]:
+        """The networks on pictures with random weights, at the pinned settings where a sweep has them."""
+        found = []
+        for one in self.resolved:
+            if "image" in one.sweep.method.query_columns:
+                settings = one.constants | (one.ablation()[0].settings if one.sweep.best else {})
+                found.append(Untrained(f"{one.sweep.label}, untrained", one.sweep.method, group(settings).method))
+        return found
+
+    def last_stage(self, one: Resolved) -> float:
+        """Part of the training after which a method's last stage begins."""
+        grouped = group(one.constants)
+        with torch.device("meta"):
+            stages = one.sweep.method(self._feed(one, self.split).spec_of(grouped.data), **grouped.method).stages()
+        return sum(stage.share for stage in stages[:-1])
 
     def request(self) -> dict[str, Any]:
         """What must be the same for a run to be resumed."""
@@ -139,6 +160,15 @@ class Setup:
         both = zip(sweeps, wanted_by(sweeps, wanted), strict=True)
         return [Resolved(sweep, scale=self.options.scale, wanted=own, width=width) for sweep, own in both]
 
+    @staticmethod
+    def _of_one_gallery(sweeps: Sequence[Sweep]) -> list[Sweep]:
+        """The methods that retrieve what the first one does; a line for each of the others."""
+        domain = sweeps[0].method.gallery_domain
+        for sweep in sweeps:
+            if (own := sweep.method.gallery_domain) != domain:
+                print(f"{sweep.name}: not run, it retrieves {own}s and the others {domain}s; run it by itself")
+        return [sweep for sweep in sweeps if sweep.method.gallery_domain == domain]
+
     def _check_names(self) -> None:
         for kind in ("name", "label"):
             names = [getattr(one.sweep, kind) for one in self.resolved]
@@ -166,8 +196,8 @@ class Setup:
     def _feed(self, one: Resolved, split: Split) -> Feed:
         """What a method would see of the training rows, without transforms."""
         method, train = one.sweep.method, split.rows == "train"
-        sides = [np.flatnonzero(train & (self.items.domain == domain)) for domain in (QUERY_DOMAIN, GALLERY_DOMAIN)]
-        rows = Partition(*sides, *sides)
+        sides = [np.flatnonzero(train & (self.items.domain == domain)) for domain in (QUERY_DOMAIN, self.gallery)]
+        rows = Partition(*sides, *sides, paired=self.gallery != QUERY_DOMAIN)
         return make_feed(Columns(self.items), rows, method.query_columns, method.gallery_columns, TransformSettings())
 
     def _open_store(self) -> None:
@@ -197,6 +227,7 @@ class Setup:
             select=self._run_settings.get("eval/metric", "precision"),
             centre=bool(self._run_settings.get("eval/centre", False)),
             features=self._features(),
+            gallery=self.gallery,
         )
 
     def _shared_data(self) -> dict[str, Any]:
@@ -245,6 +276,16 @@ class Setup:
 
     def _num_classes(self, part: str) -> int:
         return len(set(self.items.class_id[self.split.rows == part]))
+
+
+def _run_defaults(sweeps: Sequence[Sweep], options: Options) -> dict[str, Any]:
+    """What all methods of the run declare alike; the few data of a smoke run are not split anew."""
+    for key in (key for sweep in sweeps for key in sweep.run):
+        if key not in RUN_KEYS:
+            raise ValueError(f"`run` of a sweep must be among {', '.join(RUN_KEYS)}, got {key!r}")
+    first = sweeps[0].run
+    agreed = {key: value for key, value in first.items() if all(sweep.run.get(key) == value for sweep in sweeps)}
+    return {key: value for key, value in agreed.items() if key != "data/split" or not options.smoke}
 
 
 def _single(key: str, values: list[Any]) -> Any:

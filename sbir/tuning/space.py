@@ -124,7 +124,7 @@ class Resolved:
     def signature(self) -> str:
         """Changes with anything that changes which trials are run."""
         parts = [self.axes, self.constants, [[row.label, row.settings, row.replicate] for row in self.rows]]
-        parts.append(list(self.sweep.first))
+        parts += [list(self.sweep.first), dict(self.sweep.run)]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
     def _full(self, mapping: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,8 @@ class Sweep:
     `published` are the source's rows, label -> settings: run exactly by `--stage published`, and those named in `first`
     before Optuna's own suggestions in a search. `best` pins settings that a search found, for `--stage ablate`.
     `variants` are settings of retrieval alone, scored on the same weights beside each published row.
+    `run` are settings of the whole run (`data/split`, `eval/metric`) that hold unless the user sets them, or another
+    method of the run declares others.
     `fixed` settings hold for every trial: two sweeps over one class with different `fixed` and `key` are two methods.
     """
 
@@ -45,6 +47,7 @@ class Sweep:
     best: Mapping[str, Any] = field(default_factory=dict)
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     demo: Demo = field(default_factory=Demo)
+    run: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -55,7 +55,8 @@ SWEEP = Sweep(
             "train/eval_every": 100,
             "train/warmup": 50,
             "train/patience": 4,
-        }
+        },
+        replace={"train/lr": {1e-3: 3e-3}},
     ),
 )
 

@@ -1,12 +1,13 @@
 """Protocols: which rows are scored, what k is, and that a fingerprint changes with every part."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from sbir.data.items import Items, Payload
-from sbir.data.protocol import Protocol, make_protocol, partition
+from sbir.data.protocol import Part, Protocol, make_protocol, partition
 from sbir.data.splits import Split, assign
 
 CLASSES, PHOTOS = 26, 10
@@ -66,3 +67,38 @@ def test_every_part_changes_the_fingerprint() -> None:
     changes = {"name": "seen", "k": 3, "split_hash": "z", "content_hash": "z", "synthetic": True, "centre": True}
     prints = {replace(made, **{key: value}).fingerprint() for key, value in changes.items()}  # type: ignore[arg-type]
     assert len(prints | {made.fingerprint()}) == len(changes) + 1
+
+
+def test_sketches_are_retrieved_by_other_sketches_of_their_class_and_each_item_is_on_one_side() -> None:
+    split = assign(items(), "zero_shot:1")
+    made = make_protocol(items(), split, split_spec="x", content_hash="y", synthetic=False, gallery="sketch")
+    for part in get_args(Part):
+        rows = partition(items(), split, made, part)
+        assert not set(rows.query) & set(rows.gallery)
+        scored = np.flatnonzero((split.rows == part) & (items().domain == "sketch"))
+        assert set(rows.query) | set(rows.gallery) == set(scored)
+        for number in set(items().class_id[scored]):
+            count = (items().class_id[scored] == number).sum()
+            assert (items().class_id[rows.query] == number).sum() == count // 2
+        assert not rows.paired
+    assert made.fingerprint() != protocol(split).fingerprint()
+    assert "half are queries" in str(made.lines()["gallery"])
+
+
+def test_of_many_sketches_a_class_gives_a_hundred_queries_and_a_gallery_of_a_thousand_as_the_source_has_it() -> None:
+    count = 1300
+    many = Items(
+        item_id=np.array([f"s{number}" for number in range(2 * count)]),
+        domain=np.full(2 * count, "sketch"),
+        class_id=np.repeat([0, 1], count),
+        instance_id=np.full(2 * count, -1),
+        split=np.full(2 * count, "test"),
+        class_names=("a", "b"),
+    )
+    rows = np.full(2 * count, "test")
+    rows[::count] = "train"
+    split = Split(rows, "seen", "x")
+    made = Protocol("seen", 5, "map_all", "x", "x", "x", False, gallery="sketch")
+    found = partition(many, split, made, "test")
+    assert [(many.class_id[found.query] == number).sum() for number in (0, 1)] == [100, 100]
+    assert [(many.class_id[found.gallery] == number).sum() for number in (0, 1)] == [1000, 1000]

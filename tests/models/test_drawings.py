@@ -24,7 +24,7 @@ from sbir.models.method import Method
 from sbir.training.run import Job, Run
 from sbir.types import Batch, DataSpec, Player, Rows
 
-SIDE, POINTS, PER_CLASS = 32, 24, 30
+SIDE, POINTS, PER_CLASS = 32, 24, 24
 SHAPES = ("ring", "triangle", "zigzag", "cross")
 SMALL = {"width": 8, "cnn_features": 32, "hidden": 16, "rnn_layers": 1, "dropout": 0.0, "bits": 16}
 
@@ -112,7 +112,7 @@ def run(method: type[Method], folder: Path, **changes: Any) -> Run:
     )  # fmt: skip
     known = inspect.signature(method).parameters
     settings = {f"method/{name}": value for name, value in SMALL.items() if name in known} | {
-        "train/steps": 60, "train/eval_every": 12, "train/batch_size": 30, "train/warmup": 0, "train/lr": 3e-3,
+        "train/steps": 60, "train/eval_every": 12, "train/batch_size": 24, "train/warmup": 0, "train/lr": 3e-3,
         "train/beta1": 0.9, "train/clip_norm": 0.0,
     }  # fmt: skip
     job = Job("m", 0, "search", settings | changes, seed=3, folder=str(folder))

@@ -7,6 +7,7 @@ from sbir.report.budgets import best_so_far, budgets
 from sbir.report.codes import code_figures
 from sbir.report.cost import cost_to_reach, failures, stopped_early
 from sbir.report.figures import Figure, importance_bars, lambda_curve, learning_curves
+from sbir.report.invariance import invariance_figures
 from sbir.report.load import Run
 from sbir.report.reproduction import controls, not_comparable, reproductions
 from sbir.report.setup_text import setup_paragraph
@@ -172,7 +173,7 @@ def plots(run: Run) -> list[Plot]:
     for key, figure in best_so_far(run).items():
         note = "Best validation value so far. One sample of a search: another seed would draw another curve."
         found.append((f"best-{key}", f"Best so far, at {words[key]}", note, figure))
-    found += code_figures(run)
+    found += code_figures(run) + invariance_figures(run)
     for method, figure in importance_bars(run)[0].items():
         note = "fANOVA over complete trials: which axes the values differ by, not which way, nor why."
         found.append((f"importance-{method}", f"Importance of the axes: {method}", note, figure))

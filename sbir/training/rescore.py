@@ -114,12 +114,7 @@ def load_model(
 ) -> tuple[Method, dict[str, Transform]]:
     """A finalist's method with its weights, and the feature transforms that it was trained with."""
     about = read_about(folder) if about is None else about
-    kind = _class(about["method"], code, folder)
-    given = about["spec"]
-    shapes = {side: {column: tuple(shape) for column, shape in given[side].items()} for side in ("query", "gallery")}
-    spec = DataSpec(shapes["query"], shapes["gallery"], given["num_classes"], given["paired"])
-    torch.manual_seed(0)
-    method = kind(spec, **group(about["job"]["settings"]).method)
+    method = fresh_model(folder, about, code)
     file = folder / "model.safetensors"
     tensors = checkpoint.load_tensors(file)
     try:
@@ -131,6 +126,16 @@ def load_model(
         for side, numbers in about["transforms"].items()
     }
     return method, transforms
+
+
+def fresh_model(folder: Path, about: dict[str, Any], code: str | None = None) -> Method:
+    """A finalist's method with random weights, those of seed 0."""
+    kind = _class(about["method"], code, folder)
+    given = about["spec"]
+    shapes = {side: {column: tuple(shape) for column, shape in given[side].items()} for side in ("query", "gallery")}
+    spec = DataSpec(shapes["query"], shapes["gallery"], given["num_classes"], given["paired"])
+    torch.manual_seed(0)
+    return kind(spec, **group(about["job"]["settings"]).method)
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Any]:

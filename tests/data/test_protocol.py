@@ -95,7 +95,7 @@ def test_of_many_sketches_a_class_gives_a_hundred_queries_and_a_gallery_of_a_tho
         split=np.full(2 * count, "test"),
         class_names=("a", "b"),
     )
-    rows = np.full(2 * count, "test")
+    rows = np.full(2 * count, "test", dtype=object)
     rows[::count] = "train"
     split = Split(rows, "seen", "x")
     made = Protocol("seen", 5, "map_all", "x", "x", "x", False, gallery="sketch")

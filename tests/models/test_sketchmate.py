@@ -60,7 +60,7 @@ def test_centres_are_the_mean_soft_codes_of_drawings_of_usual_entropy() -> None:
     model = small(SketchMate, kept=0.6)
     assert isinstance(model, SketchMate)
     rows, labels = rows_of(model)
-    parts = [({name: column[i : i + 40] for name, column in rows.items()}, labels[i : i + 50]) for i in (0, 40, 80)]
+    parts = [({name: column[i : i + 40] for name, column in rows.items()}, labels[i : i + 40]) for i in (0, 40, 80)]
     model.stages()[-1].begin(iter(parts))  # type: ignore[misc]
     with torch.no_grad():
         soft = model.eval().soft_code(rows)

@@ -13,7 +13,7 @@ SIDE = 32
 def picture() -> torch.Tensor:
     """A smooth blob off the middle, (1, 1, S, S)."""
     y, x = np.mgrid[:SIDE, :SIDE]
-    return torch.tensor(np.exp(-((x - 20) ** 2 / 30 + (y - 12) ** 2 / 10)), dtype=torch.float32)[None, None]
+    return torch.tensor(np.exp(-((x - 20) ** 2 / 8 + (y - 12) ** 2 / 10)), dtype=torch.float32)[None, None]
 
 
 def test_nothing_moves_at_no_shift_no_rotation_and_scale_1() -> None:
@@ -52,7 +52,7 @@ def test_a_code_of_the_amount_of_ink_is_invariant_and_raw_pixels_are_not() -> No
     raw = invariance(lambda ink: ink.flatten(1), picture())
     for move in ("shift", "rotation", "scale"):
         assert total[move].area == pytest.approx(1.0)
-        assert raw[move].area < 0.85
+        assert raw[move].area < 0.9
         unmoved = raw[move].values.index(1.0 if move == "scale" else 0.0)
         assert raw[move].mean[unmoved] == pytest.approx(1.0, abs=1e-5)
     assert raw["shift"].values == list(range(SIDE // 4 + 1))

@@ -30,7 +30,8 @@ class Curve:
 
 
 def moved(ink: Tensor, move: str, value: float) -> Tensor:
-    """Drawings (n, 1, S, S), 0 where there is no ink, shifted to the right by pixels, turned to the left by degrees or scaled.
+    """Drawings (n, 1, S, S), 0 where there is no ink: shifted to the right by pixels, turned to the left by degrees, or
+    scaled.
 
     Bilinear, about the middle of the picture; what leaves it is lost. Whole pixels and 0, 0 and 1 are exact.
 

@@ -22,7 +22,6 @@ def space(draw: Draw) -> None:
     draw.suggest_categorical("width", [32, 64])
     draw.suggest_categorical("noise", [50, 100])
     draw.suggest_float("train/lr", 5e-5, 1e-3, log=True)
-    draw.suggest_categorical("train/batch_size", [64, 128])
 
 
 def network(filters: str, key: str, title: str) -> Sweep:
@@ -31,15 +30,15 @@ def network(filters: str, key: str, title: str) -> Sweep:
         method=GANEncoder,
         key=key,
         title=title,
-        fixed={"filters": filters, "train/clip_norm": 0.0, "train/warmup": 0},
+        fixed={"filters": filters, "train/clip_norm": 0.0},
         space=space,
         published=PUBLISHED,
         best=PUBLISHED["the source's"],
         first=("the source's",),
         run={"data/split": "seen:0", "eval/metric": "map_all"},
         demo=Demo(
-            settings={"train/steps": 500, "train/eval_every": 100, "train/patience": 5},
-            replace={"method/width": {32: 8, 64: 16}, "train/batch_size": {64: 32, 128: 64}},
+            settings={"train/steps": 500, "train/eval_every": 100, "train/warmup": 20, "train/patience": 5},
+            replace={"method/width": {32: 8, 64: 16}, "train/batch_size": {128: 32}},
         ),
     )
 

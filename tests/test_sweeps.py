@@ -26,7 +26,8 @@ def sweeps() -> list[Sweep]:
 @pytest.mark.parametrize("sweep", sweeps(), ids=lambda sweep: sweep.name)
 def test_every_declared_row_and_draw_is_accepted_and_first_rows_lie_in_the_space(sweep: Sweep, scale: str) -> None:
     resolved = Resolved(sweep, scale=scale, wanted={})
-    sketchy = DataSpec({"feature": (5568,)}, {"feature": (5568,)}, num_classes=104, paired=True)
+    shapes = {"feature": (5568,), "image": (64, 64, 3), "strokes": (100, 3), "num_points": ()}
+    sketchy = DataSpec(shapes, shapes, num_classes=104, paired=True)
     resolved.check_values(lambda _: sketchy)
     assert resolved.ablation()
     first = resolved.allowed(sweep.first)

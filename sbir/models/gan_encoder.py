@@ -1,5 +1,6 @@
 """Sketch-GAN and thin-GAN: what the discriminator of an unlabelled GAN on drawings has learnt, as a code for search."""
 
+from functools import cache
 from typing import Literal
 
 import torch
@@ -97,6 +98,7 @@ def large_widths(width: int) -> list[int]:
     return [width, 2 * width, 4 * width, 8 * width]
 
 
+@cache  # every draw of a sweep is built once to be checked
 def thin_widths(width: int, noise: int, last: int) -> list[int]:
     """Filters of each layer of thin-GAN's, all scaled by the factor that gives as many parameters as sketch-GAN has."""
     wanted = num_parameters(KERNELS["large"], large_widths(width), noise, last)

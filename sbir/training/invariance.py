@@ -14,41 +14,41 @@ from sbir.data.splits import assign
 from sbir.metrics.invariance import invariance
 from sbir.models.drawings import ink
 from sbir.models.method import Method
-from sbir.training.rescore import fresh_model, load_model, read_about
+from sbir.training.rescore import fresh_model, load_model, model_folders, read_about
 from sbir.training.run import write_json
 
 FILE = "invariance.json"
 
 
-def study(run: Path, store: Path | None = None, *, drawings: int = 100) -> dict[str, Any]:
-    """Study the first finalist of each method of a run, write `invariance.json` beside them, and return what it holds.
+def study(model: Path, store: Path | None = None, *, drawings: int = 100) -> dict[str, Any]:
+    """Study the first finalist of each method of a run, or one finalist; write `invariance.json` there and return it.
 
     Name -> move -> curve. `raw pixels` and each network with random weights stand beside. At most so many `drawings` of
-    the test classes or items are moved, chosen by item id. Raises `ValueError` where the run has no finalist whose
-    method takes images alone.
+    the test part are moved, chosen by item id. Raises `ValueError` where there is no finalist whose method takes images
+    alone.
     """
-    folders = _first_finalists(run)
+    folders = _first_finalists(model)
     curves: dict[str, Any] = {}
     for name, folder in folders.items():
         about = read_about(folder)
-        model, _ = load_model(folder, about)
-        if model.query_columns != ("image",):
+        trained, _ = load_model(folder, about)
+        if trained.query_columns != ("image",):
             continue
         shared = Shared.mapped(store if store is not None else Path(about["store"]))
         pictures = _held_out(shared.items(), about["protocol"]["split"], drawings)
         curves.setdefault("raw pixels", _curves(None, pictures))
-        curves[name] = _curves(model, pictures)
+        curves[name] = _curves(trained, pictures)
         curves[f"{name}, random weights"] = _curves(fresh_model(folder, about), pictures)
     if not curves:
-        raise ValueError(f"an invariance study needs finalists whose method takes images alone, {run} has none")
-    write_json(run / FILE, curves)
+        raise ValueError(f"an invariance study needs finalists whose method takes images alone, {model} has none")
+    write_json(model / FILE, curves)
     return curves
 
 
-def _first_finalists(run: Path) -> dict[str, Path]:
+def _first_finalists(model: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in sorted(run.glob("finalists/*/model.json")):
-        found.setdefault(path.parent.name.rsplit("-", 2)[0], path.parent)
+    for folder in model_folders(model):
+        found.setdefault(folder.name.rsplit("-", 2)[0], folder)
     return found
 
 

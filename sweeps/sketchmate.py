@@ -38,7 +38,7 @@ def space(draw: Draw) -> None:
 SWEEP = Sweep(
     method=SketchMate,
     key="sketchmate",
-    fixed={"train/beta1": 0.9, "train/clip_norm": 0.0},  # Adam's own, where the other methods have a GAN's
+    fixed={"train/beta1": 0.9},  # Adam's own, where the other methods have a GAN's
     space=space,
     published=PUBLISHED,
     best=PUBLISHED["32 bits"],
@@ -51,7 +51,8 @@ SWEEP = Sweep(
             "cnn_features": 256,
             "hidden": 64,
             "rnn_layers": 1,
-            "train/steps": 600,
+            "rnn_lr": 2.0,
+            "train/steps": 800,
             "train/eval_every": 100,
             "train/warmup": 50,
             "train/patience": 4,

@@ -1,7 +1,7 @@
 """What a sweep is to do, checked before Ray starts: its methods' spaces, its data, and what its figures will mean."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from sbir.data.smoke import write_smoke_store
 from sbir.data.splits import Split, assign
 from sbir.data.transform import TransformSettings
 from sbir.metrics.distances import FUSIONS
+from sbir.models.method import Method
 from sbir.report.reported import load_reported
 from sbir.training.baselines import Untrained
 from sbir.training.settings import RUN_KEYS, group
@@ -87,10 +88,7 @@ class Setup:
 
     def given(self, name: str, settings: dict[str, Any]) -> str:
         """What a method was told in training."""
-        one, grouped = self.by_name[name], group(settings)
-        spec = self._feed(one, self.split).spec_of(grouped.data)
-        with torch.device("meta"):
-            return one.sweep.method(spec, **grouped.method).given
+        return self._weightless(self.by_name[name], settings).given
 
     @property
     def untrained(self) -> list[Untrained]:
@@ -104,10 +102,14 @@ class Setup:
 
     def last_stage(self, one: Resolved) -> float:
         """Part of the training after which a method's last stage begins."""
-        grouped = group(one.constants)
+        return sum(stage.share for stage in self._weightless(one, one.constants).stages()[:-1])
+
+    def _weightless(self, one: Resolved, settings: Mapping[str, Any]) -> Method:
+        """A method without any weights in memory, for what it says of itself."""
+        grouped = group(settings)
+        spec = self._feed(one, self.split).spec_of(grouped.data)
         with torch.device("meta"):
-            stages = one.sweep.method(self._feed(one, self.split).spec_of(grouped.data), **grouped.method).stages()
-        return sum(stage.share for stage in stages[:-1])
+            return one.sweep.method(spec, **grouped.method)
 
     def request(self) -> dict[str, Any]:
         """What must be the same for a run to be resumed."""

@@ -18,9 +18,12 @@ def add(commands: Commands) -> None:
         "(with +generalised also photos of seen classes are held), or a file",
     )
     features.add_argument("--variant", metavar="WHAT=WHICH", help="such as sketch=tx_000000000010; see sbir data list")
-    features.add_argument("--backbone", default="vgg16", metavar="vgg16|squeezenet1_1|mobilenet_v2|none")
-    features.add_argument("--weights", default="imagenet", metavar="imagenet|random|FILE")
-    features.add_argument("--size", type=int, default=224, metavar="PX")
+    features.add_argument("--backbone", default="vgg16", metavar="NAME[,NAME]", help=_names())
+    features.add_argument(
+        "--weights", metavar="random|FILE", help="the network's published ones, downloaded, when left out (imagenet)"
+    )
+    features.add_argument("--size", type=int, metavar="PX", help="that of the published weights when left out")
+    features.add_argument("--dtype", default="float32", metavar="float32|float16")
     features.add_argument("--images", type=int, metavar="PX", help="store the images too, PX x PX (methods on pixels)")
     features.add_argument("--strokes", type=int, metavar="T", help="store drawings too, at most T points each")
     features.add_argument("--seed", type=int, default=0, help="of random weights, and of the order of rows")
@@ -28,6 +31,13 @@ def add(commands: Commands) -> None:
     features.add_argument("--skip-broken", action="store_true", help="leave out images that cannot be read")
     features.add_argument("--workers", type=int, metavar="N", help="actors; all cores or GPUs when left out")
     features.set_defaults(run=_features)
+
+
+def _names() -> str:
+    return (
+        "vgg16 (or vgg16:bgr), alexnet, googlenet, resnet18, resnet50, squeezenet1_1, mobilenet_v2, "
+        "dinov2_small|base|large|giant, torchvision:NAME@LAYER, timm:NAME, openclip:NAME/TAG, or none"
+    )
 
 
 def _features(args: argparse.Namespace) -> None:
@@ -39,6 +49,7 @@ def _features(args: argparse.Namespace) -> None:
         backbone=args.backbone,
         weights=args.weights,
         size=args.size,
+        dtype=args.dtype,
         images=args.images,
         strokes=args.strokes,
         seed=args.seed,

@@ -48,10 +48,10 @@ def pixels(item: Item, size: int) -> NDArray[np.uint8]:
     return resized(picture(item), size)
 
 
-def resized(image: Image.Image, size: int) -> NDArray[np.uint8]:
-    """A picture as a backbone sees it, (size, size, 3)."""
+def resized(image: Image.Image, size: int, *, bicubic: bool = False) -> NDArray[np.uint8]:
+    """An RGB image resized, not cropped, to (size, size, 3), bilinearly in the usual case."""
     if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BILINEAR)
+        image = image.resize((size, size), Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR)
     return np.array(image, dtype=np.uint8)
 
 

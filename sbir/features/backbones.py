@@ -1,7 +1,8 @@
-"""Frozen image networks that turn an image into a feature."""
+"""Frozen image networks that turn an image into a feature: their names, and their weights drawn from a seed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -9,55 +10,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-BACKBONES = ("vgg16", "squeezenet1_1", "mobilenet_v2")
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet, RGB
-TAPS = (3, 8, 15, 22, 29)  # the last ReLU of each block of VGG-16, before its max-pool
+from sbir.features.libraries import OpenClipSource, TimmSource
+from sbir.features.networks import Preprocessing, Source, TorchvisionSource, Vgg16Source
+
+BACKBONES = {  # name -> torchvision's layer, or timm's name
+    "vgg16": "", "vgg16:bgr": "",
+    "alexnet": "classifier.5", "googlenet": "avgpool", "resnet18": "avgpool", "resnet50": "avgpool",
+    "squeezenet1_1": "features", "mobilenet_v2": "features",
+    "dinov2_small": "vit_small_patch14_dinov2.lvd142m", "dinov2_base": "vit_base_patch14_dinov2.lvd142m",
+    "dinov2_large": "vit_large_patch14_dinov2.lvd142m", "dinov2_giant": "vit_giant_patch14_dinov2.lvd142m",
+}  # fmt: skip
+PREFIXES = ("torchvision:NAME@LAYER", "timm:NAME", "openclip:NAME/TAG")
+DINO_SIZE = 224  # pixels: 16 patches of 14; it was trained on 518 too, at five times the cost
 
 State = Mapping[str, NDArray[Any]]
-
-
-class Vgg16Taps(nn.Module):
-    """VGG-16 (Simonyan and Zisserman 2015, arXiv 1409.1556) as Li et al. read it: five block means, then fc2.
-
-    (B, 3, H, W) -> (B, 5568): the channel means after relu1_2, 2_2, 3_3, 4_3, 5_3 and the second fully connected layer
-    after its ReLU, [64, 128, 256, 512, 512, 4096]; fc2 alone is the last 4096 entries. Images may be smaller than 224:
-    torchvision's adaptive pooling fills the 7 x 7 grid. The source fed BGR images through RGB means; here they are RGB.
-    """
-
-    layers = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3", "fc2_relu")
-    out_features = 5568
-
-    def __init__(self) -> None:
-        super().__init__()
-        from torchvision.models import vgg16
-
-        whole = vgg16(weights=None, init_weights=False)
-        self.features, self.avgpool = whole.features, whole.avgpool
-        self.classifier = whole.classifier[:5]  # up to the ReLU of fc2
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Features (B, 5568) of normalised images (B, 3, H, W)."""
-        taps = []
-        for position, layer in enumerate(self.features):
-            images = layer(images)
-            if position in TAPS:
-                taps.append(images.mean((2, 3)))  # (B, channels)
-        taps.append(self.classifier(self.avgpool(images).flatten(1)))  # (B, 4096)
-        return torch.cat(taps, 1)
-
-
-class Pooled(nn.Module):
-    """The channel means of a convolutional network's last layer, (B, 3, H, W) -> (B, channels)."""
-
-    layers = ("pooled",)
-
-    def __init__(self, features: nn.Module, out_features: int) -> None:
-        super().__init__()
-        self.features, self.out_features = features, out_features
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Features (B, channels) of normalised images (B, 3, H, W)."""
-        return torch.as_tensor(self.features(images).mean((2, 3)))
 
 
 @dataclass(frozen=True)
@@ -65,71 +31,105 @@ class Backbone:
     """A network with its weights: what to build on every machine, and what to say of it."""
 
     name: str
-    weights: str  # "random:<seed>", "imagenet", or a file's name with the start of its SHA-256
+    weights: str  # "random:<seed>", "imagenet", another library's word, or a file's name with the start of its SHA-256
     size: int  # pixels: images are resized to size x size, without cropping
     seed: int | None = None  # of random weights, drawn where they are needed
 
     def build(self, state: State | None) -> nn.Module:
         """The network in eval mode, with `state` or seeded random weights."""
-        network = empty_network(self.name)
         if state is None:
-            _draw_weights(network, np.random.default_rng(self.seed))
-        else:
-            network.load_state_dict({name: torch.tensor(value) for name, value in state.items()}, strict=False)
+            return _random(self.name, self.seed or 0)
+        network = find_source(self.name).network()
+        network.load_state_dict({name: torch.tensor(value) for name, value in state.items()}, strict=False)
         return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Normalisation and resampling; of its sizes ours counts."""
+        return _preprocessing(self.name)
+
+    @property
+    def width(self) -> int:
+        """Entries of a feature."""
+        return feature_width(self.name, self.size)
 
     def describe(self) -> dict[str, Any]:
         """For a store's manifest."""
-        network = _on_meta(self.name)
-        layers, width = list(network.layers), network.out_features
-        return {"name": self.name, "weights": self.weights, "size": self.size, "layers": layers, "width": width}
+        layers = list(find_source(self.name).layers)
+        return {"name": self.name, "weights": self.weights, "size": self.size, "layers": layers, "width": self.width}
 
 
-def empty_network(name: str) -> nn.Module:
-    """The network without its own initialisation."""
-    if name == "vgg16":
-        return Vgg16Taps()
-    if name == "mobilenet_v2":
-        from torchvision.models import mobilenet_v2
-
-        return Pooled(mobilenet_v2(weights=None).features, 1280)
-    if name == "squeezenet1_1":
-        from torchvision.models import squeezenet1_1
-
-        return Pooled(squeezenet1_1(weights=None).features, 512)
-    raise ValueError(f"a backbone must be one of {', '.join(BACKBONES)}, got {name}")
+def find_source(name: str) -> Source:
+    """The network behind a name; raises `ValueError` with near names."""
+    family, _, rest = name.partition(":")
+    if name in BACKBONES:
+        inside = BACKBONES[name]
+        if family == "vgg16":
+            return Vgg16Source(bgr=bool(rest))
+        return TimmSource(inside, DINO_SIZE) if name.startswith("dinov2") else TorchvisionSource(name, inside)
+    if family == "torchvision" and "@" in rest:
+        return TorchvisionSource(*rest.split("@", 1))
+    if family == "timm" and rest:
+        return TimmSource(rest)
+    if family == "openclip" and rest:
+        return OpenClipSource(*(rest.split("/", 1) if "/" in rest else (rest, "")))
+    raise ValueError(f"a backbone must be one of {', '.join([*BACKBONES, *PREFIXES])}, got {name}")
 
 
 @torch.inference_mode()
-def features(network: nn.Module, images: NDArray[np.uint8], device: str = "cpu") -> NDArray[np.float32]:
+def features(
+    network: nn.Module,
+    images: NDArray[np.uint8],
+    preprocessing: Preprocessing = Preprocessing(),  # noqa: B008
+    device: str = "cpu",
+) -> NDArray[np.float32]:
     """Features (B, width) of pixels (B, S, S, 3): the one way from pixels to features, for stores and new sketches."""
-    found: NDArray[np.float32] = network(normalise(torch.from_numpy(images).to(device))).float().cpu().numpy()
+    seen = normalise(torch.from_numpy(images).to(device), preprocessing)
+    found: NDArray[np.float32] = network(seen).float().cpu().numpy()
     return found
 
 
-def normalise(images: Tensor) -> Tensor:
+def normalise(images: Tensor, preprocessing: Preprocessing = Preprocessing()) -> Tensor:  # noqa: B008
     """Pixels (B, H, W, 3) uint8 -> network input (B, 3, H, W) float32, in channels-last memory."""
-    scaled = images.float().div_(255)
-    scaled.sub_(torch.tensor(MEAN, device=images.device)).div_(torch.tensor(STD, device=images.device))
-    return scaled.permute(0, 3, 1, 2)
+    scaled = (images.flip(3) if preprocessing.bgr else images).float().div_(255)
+    mean, std = (torch.tensor(values, device=images.device) for values in (preprocessing.mean, preprocessing.std))
+    return scaled.sub_(mean).div_(std).permute(0, 3, 1, 2)
 
 
-def _on_meta(name: str) -> Any:
-    with torch.device("meta"):
-        return empty_network(name)
+@lru_cache
+def feature_width(name: str, size: int) -> int:
+    """Entries of the feature of images of `size` pixels, without computing one; raises where the network takes none."""
+    with torch.device("meta"), torch.inference_mode():
+        network = find_source(name).network().eval()
+        try:
+            return int(network(torch.empty(1, 3, size, size)).shape[1])
+        except (RuntimeError, AssertionError, ValueError) as error:
+            reason = str(error).partition("\n")[0][:160]
+            raise ValueError(f"{name} must be able to take images of {size} pixels, it cannot: {reason}") from None
 
 
-def _draw_weights(network: nn.Module, rng: np.random.Generator) -> None:
+@lru_cache
+def _preprocessing(name: str) -> Preprocessing:
+    return find_source(name).preprocessing()
+
+
+def _random(name: str, seed: int) -> nn.Module:
     """He's normal initialisation by fan-out, 0.01 for linear layers, zero biases, as torchvision draws VGG-16.
 
-    Drawn by NumPy, whose stream is the same on every machine; torch's depends on the processor's vector width.
+    Drawn by NumPy, whose stream is the same on every machine; torch's depends on the processor's vector width, and is
+    left what only some networks have (tokens, position embeddings).
     """
+    rng = np.random.default_rng(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = find_source(name).network()
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             fan_out = module.out_channels * module.kernel_size[0] * module.kernel_size[1] // module.groups
             _draw(module, rng, (2 / fan_out) ** 0.5)
         elif isinstance(module, nn.Linear):
             _draw(module, rng, 0.01)
+    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def _draw(module: nn.Conv2d | nn.Linear, rng: np.random.Generator, scale: float) -> None:

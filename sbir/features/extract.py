@@ -9,13 +9,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from sbir.data.dataset import Dataset, Item, check_classes, identities, told_columns
+from sbir.data.dataset import Dataset, check_classes, identities, told_columns
 from sbir.data.items import Array, Items, Payload
 from sbir.data.pictures import BrokenImage
 from sbir.data.ray_data import ray_data, running_ray
 from sbir.data.readers import read_dataset
-from sbir.data.store_write import check_new, write_store
+from sbir.data.store_write import check_new, new_directory, write_store
 from sbir.data.strokes import drawn_items
+from sbir.features.backbones import Backbone, State
 from sbir.features.pipeline import pipeline
 from sbir.features.progress import meter
 from sbir.features.recipe import Recipe
@@ -28,8 +29,9 @@ def extract(
     out: str | Path,
     *,
     backbone: str = "vgg16",
-    weights: str = "random",
-    size: int = 224,
+    weights: str | None = "random",
+    size: int | None = None,
+    dtype: str = "float32",
     images: int | None = None,
     strokes: int | None = None,
     seed: int = 0,
@@ -42,17 +44,18 @@ def extract(
     """Write a data set to a new store at `out`, in one pass over its images, and return its path.
 
     Payload columns: `feature` of the `backbone` ("none": without), with `images` also `image` of so many pixels, with
-    `strokes` also `strokes` of so many points and `num_points`; texts have none of these (zeros). `name`,
-    `split` and `variant` are those of `read_dataset`. `seed` is that of random weights and of the order of
-    rows. Uses the Ray that is running, else a local one. Killed and started again, it goes on after the last finished
-    batch. Raises `ValueError` before any work where the data set, the weights or the place are wrong, and `BrokenImage`
-    at the first image that cannot be read.
+    `strokes` also `strokes` of so many points and `num_points`; texts have none of these (zeros). Several backbones,
+    with commas between them, give several stores, named by them in the folder `out`; `weights` may then have commas
+    too. `name`, `split` and `variant` are those of `read_dataset`. `seed` is that of random weights and of the order of
+    rows. Uses the Ray that is running, else a local one. Killed and started again, it goes
+    on after the last finished batch. Raises `ValueError` before any work where the data set, the weights or the place
+    are wrong, and `BrokenImage` at the first image that cannot be read.
     """
     out = Path(out)
     check_new(out)
     dataset = read_dataset(root, name=name, split=split, variant=variant)
-    network, state = load_backbone(backbone, weights, size=size, seed=seed) if backbone != "none" else (None, None)
-    recipe = Recipe(network, images, strokes)
+    networks, states = _load(backbone, weights, size, seed)
+    recipe = Recipe(networks, images, strokes, dtype, seed)
     drawn = drawn_items(dataset) if strokes is not None else [None] * len(dataset.items)
     with Work(out, dataset.items, recipe.describe()) as work:
         work.done |= np.array([item.domain == "text" for item in dataset.items])
@@ -60,10 +63,23 @@ def extract(
         if not work.done.all():
             with running_ray(), ray_data(whole_blocks=True):
                 entries = [(int(row), dataset.items[row], drawn[row]) for row in np.flatnonzero(~work.done)]
-                _fill(work, pipeline(entries, recipe, state, workers), skip_broken)
-        _write(out, dataset, work, recipe, seed)
+                _fill(work, pipeline(entries, recipe, states, workers), skip_broken)
+        _write(out, dataset, work, recipe)
         work.remove()
     return out
+
+
+def _load(
+    backbone: str, weights: str | None, size: int | None, seed: int
+) -> tuple[tuple[Backbone, ...], list[State | None]]:
+    if backbone == "none":
+        return (), []
+    names, sources = backbone.split(","), weights.split(",") if weights else [None]
+    if len(sources) not in (1, len(names)):
+        raise ValueError(f"weights must be one for all {len(names)} backbones or one for each, got {weights}")
+    each = sources * len(names) if len(sources) == 1 else sources
+    loaded = [load_backbone(name, source, size=size, seed=seed) for name, source in zip(names, each, strict=True)]
+    return tuple(network for network, _ in loaded), [state for _, state in loaded]
 
 
 def _fill(work: Work, batches: Any, skip_broken: bool) -> None:
@@ -76,32 +92,43 @@ def _fill(work: Work, batches: Any, skip_broken: bool) -> None:
             progress.advance(len(table["row"]))
 
 
+def _write(out: Path, dataset: Dataset, work: Work, recipe: Recipe) -> None:
+    kept = [row for row in range(len(dataset.items)) if row not in work.broken]
+    items = [dataset.items[row] for row in kept]
+    # Broken images may have been a class's only ones.
+    check_classes(dataset.root, items, dataset.domains, dataset.least_classes)
+    rows = dataclasses.replace(identities(items), payload=told_columns(items))
+    if len(recipe.backbones) < 2:
+        _write_one(out, dataset, rows, work, recipe)
+        return
+    with new_directory(out) as folder:
+        for number, name in enumerate(recipe.folders):
+            _write_one(folder / name, dataset, rows, work, recipe, number)
+
+
+def _write_one(path: Path, dataset: Dataset, rows: Items, work: Work, recipe: Recipe, number: int = 0) -> None:  # noqa: PLR0917
+    """The store of one backbone."""
+    own = recipe.columns_of(number).items()
+    payload = {name: Payload(_without(work.columns[column], work.broken)) for name, column in own}
+    backbone = recipe.backbones[number] if recipe.backbones else None
+    told = "class labels and sketch-photo pairs" if _paired(rows) else "class labels"
+    write_store(
+        path,
+        dataclasses.replace(rows, payload=payload | dict(rows.payload)),
+        dataset=dataset.name,
+        synthetic=dataset.synthetic,
+        given=f"{recipe.given(backbone)}; {told}",
+        backbone=backbone.describe() | {"imagenet_overlap": imagenet_overlap(rows.class_names)} if backbone else None,
+        root=dataset.root,
+        seed=recipe.seed,
+    )
+
+
 def _refuse_broken(broken: Mapping[int, str], skip_broken: bool) -> None:
     if broken and not skip_broken:
         reason = next(iter(broken.values()))
         more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
         raise BrokenImage(f"{reason}{more}; mend or remove it, or leave such images out with --skip-broken")
-
-
-def _write(out: Path, dataset: Dataset, work: Work, recipe: Recipe, seed: int) -> None:
-    kept = [row for row in range(len(dataset.items)) if row not in work.broken]
-    items = [dataset.items[row] for row in kept]
-    # Broken images may have been a class's only ones.
-    check_classes(dataset.root, items, dataset.domains, dataset.least_classes)
-    payload = {name: Payload(_without(column, work.broken)) for name, column in work.columns.items()}
-    rows: Items = dataclasses.replace(identities(items), payload=payload | told_columns(items))
-    told = "class labels and sketch-photo pairs" if _paired(items) else "class labels"
-    backbone = recipe.backbone
-    write_store(
-        out,
-        rows,
-        dataset=dataset.name,
-        synthetic=dataset.synthetic,
-        given=f"{recipe.given()}; {told}",
-        backbone=backbone.describe() | {"imagenet_overlap": imagenet_overlap(rows.class_names)} if backbone else None,
-        root=dataset.root,
-        seed=seed,
-    )
 
 
 def _without(column: Array, broken: Collection[int]) -> list[Array]:
@@ -110,8 +137,8 @@ def _without(column: Array, broken: Collection[int]) -> list[Array]:
     return [column[low + 1 : high] for low, high in pairwise(bounds) if high > low + 1]
 
 
-def _paired(items: Sequence[Item]) -> bool:
-    return any(item.domain == "sketch" and item.instance is not None for item in items)
+def _paired(rows: Items) -> bool:
+    return bool(((rows.domain == "sketch") & (rows.instance_id >= 0)).any())
 
 
 def imagenet_overlap(class_names: Sequence[str]) -> list[str]:

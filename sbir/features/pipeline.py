@@ -12,10 +12,10 @@ import numpy as np
 
 from sbir.data.dataset import Item
 from sbir.data.items import Array
-from sbir.data.pictures import BrokenImage, pixels
+from sbir.data.pictures import BrokenImage, picture, resized
 from sbir.data.strokes import pen_points
 from sbir.features.backbones import Backbone, State, features
-from sbir.features.recipe import Recipe
+from sbir.features.recipe import Recipe, feature_name
 
 if TYPE_CHECKING:
     from ray.data import Dataset as RayDataset
@@ -24,22 +24,25 @@ BATCH = 64  # images at once, and the unit that a killed extraction loses
 DECODE_CPUS = 0.2  # of the core beside each CPU actor
 
 Table = dict[str, Any]
+Form = tuple[int, bool]  # of decoded images: pixels of a side, and whether resampled bicubically
 Entry = tuple[int, Item, Item | None]  # its row, the item, and the one that holds its drawing where that is wanted
 
 
-def pipeline(entries: Sequence[Entry], recipe: Recipe, state: State | None, workers: int | None) -> "RayDataset":
+def pipeline(
+    entries: Sequence[Entry], recipe: Recipe, states: Sequence[State | None], workers: int | None
+) -> "RayDataset":
     """Batches of `row`, `broken` and the recipe's columns, in the order of the entries."""
     import ray
 
     gpus, actors = count_actors(ray.cluster_resources(), workers)  # type: ignore[no-untyped-call]
     tables = [_table(entries[start : start + BATCH]) for start in range(0, len(entries), BATCH)]
     decoded = ray.data.from_arrow(tables).map_batches(
-        partial(_decode, recipe=recipe),
+        partial(_decode, forms=_forms(recipe), length=recipe.strokes),
         batch_size=None,
         batch_format="pyarrow",
-        num_cpus=1 if gpus or recipe.backbone is None else DECODE_CPUS,
+        num_cpus=1 if gpus or not recipe.backbones else DECODE_CPUS,
     )
-    if recipe.backbone is None:
+    if not recipe.backbones:
         return decoded
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # see _no_restarts
@@ -48,7 +51,7 @@ def pipeline(entries: Sequence[Entry], recipe: Recipe, state: State | None, work
             batch_size=None,
             batch_format="numpy",
             concurrency=actors,
-            fn_constructor_args=(recipe.backbone, [ray.put(state)] if state else []),
+            fn_constructor_args=(recipe, [ray.put(state) if state else None for state in states]),
             # An actor leaves room for decoding on its core: were all cores taken, decoding would wait for ever.
             num_cpus=1 if gpus else 1 - DECODE_CPUS,
             num_gpus=1 if gpus else None,
@@ -88,50 +91,60 @@ def _no_restarts() -> dict[str, Any]:
     return {"max_restarts": 0} if "ray_remote_args" in signature(RayDataset.map_batches).parameters else {}
 
 
-def _decode(table: Any, recipe: Recipe) -> Table:
-    """Rows with their images in each size that is wanted, and their strokes; broken ones are 0, with their reason."""
+def _decode(table: Any, forms: Mapping[str, Form], length: int | None) -> Table:
+    """Rows with their images in each form that is wanted, and their strokes; broken ones are 0, with their reason."""
     count = table.num_rows
-    images = {_sized(size): np.zeros((count, size, size, 3), np.uint8) for size in recipe.sizes}
-    strokes = {
-        name: np.zeros((count, *claim["shape"]), claim["dtype"])
-        for name, claim in recipe.columns.items()
-        if name in ("strokes", "num_points")
-    }
+    images = {form: np.zeros((count, form[0], form[0], 3), np.uint8) for form in forms.values()}
+    strokes, num_points = np.zeros((count, length or 0, 3), np.float32), np.zeros(count, np.int32)
     reasons = [""] * count
     for position, (item, drawn) in enumerate(zip(table["item"].to_pylist(), table["drawn"].to_pylist(), strict=True)):
         try:
-            for size in recipe.sizes:
-                images[_sized(size)][position] = pixels(Item(**json.loads(item)), size)
-            if recipe.strokes is not None and drawn:
-                found = pen_points(Item(**json.loads(drawn)), recipe.strokes)
-                strokes["strokes"][position], strokes["num_points"][position] = found
+            if images:
+                whole = picture(Item(**json.loads(item)))
+                for (size, bicubic), block in images.items():
+                    block[position] = resized(whole, size, bicubic=bicubic)
+            if length is not None and drawn:
+                strokes[position], num_points[position] = pen_points(Item(**json.loads(drawn)), length)
         except BrokenImage as error:
             reasons[position] = str(error)
     broken = np.array(reasons, dtype=object)
-    return {"row": table["row"].to_numpy(), "broken": broken} | strokes | _named(images, recipe)
+    points = {"strokes": strokes, "num_points": num_points} if length is not None else {}
+    named = {name: images[form] for name, form in forms.items()}
+    return {"row": table["row"].to_numpy(), "broken": broken} | points | named
 
 
-def _sized(size: int) -> str:
-    return f"pixels {size}"
+def _forms(recipe: Recipe) -> dict[str, Form]:
+    """Images by what takes them: `image` for the store, else a name that only the extractor knows."""
+    found = {_seen(backbone): (backbone.size, backbone.preprocessing.bicubic) for backbone in recipe.backbones}
+    return found | ({"image": (recipe.images, False)} if recipe.images is not None else {})
 
 
-def _named(images: Mapping[str, Array], recipe: Recipe) -> Table:
-    """Images under the names of what takes them: `image` for the store, `network` for the backbone."""
-    wanted = {"image": recipe.images, "network": recipe.backbone.size if recipe.backbone is not None else None}
-    return {name: images[_sized(size)] for name, size in wanted.items() if size is not None}
+def _seen(backbone: Backbone) -> str:
+    return f"seen {backbone.size} {backbone.preprocessing.bicubic}"
 
 
 class _Extractor:
-    """An actor with the network in memory."""
+    """An actor with the networks in memory."""
 
-    def __init__(self, network: Backbone, state: Sequence[Any]) -> None:  # a reference in a list stays one
+    def __init__(self, recipe: Recipe, states: Sequence[Any]) -> None:  # references in a list stay what they are
         import ray
         import torch
 
         torch.set_num_threads(1)  # one actor a core: more threads would fight
-        self._device = "cuda" if ray.get_gpu_ids() else "cpu"
-        self._network = network.build(ray.get(state[0]) if state else None).to(self._device)
+        self._recipe, self._device = recipe, "cuda" if ray.get_gpu_ids() else "cpu"
+        built = [
+            backbone.build(ray.get(state) if state else None)
+            for backbone, state in zip(recipe.backbones, states, strict=True)
+        ]
+        self._networks = [network.to(self._device) for network in built]
 
     def __call__(self, batch: Table) -> Table:
-        feature = features(self._network, np.array(batch["network"]), self._device)
-        return {name: values for name, values in batch.items() if name != "network"} | {"feature": feature}
+        found = {feature_name(number): self._feature(number, batch) for number in range(len(self._networks))}
+        return {name: values for name, values in batch.items() if not name.startswith("seen ")} | found
+
+    def _feature(self, number: int, batch: Table) -> Array:
+        backbone = self._recipe.backbones[number]
+        images = np.array(batch[_seen(backbone)])
+        feature: Array = features(self._networks[number], images, backbone.preprocessing, self._device)
+        with np.errstate(over="ignore"):  # infinity is refused where the row is known
+            return feature.astype(self._recipe.dtype)

@@ -1,6 +1,5 @@
 """Weights of a backbone, from torchvision, a file, or a seed; a file is never executed."""
 
-import hashlib
 import pickle
 import warnings
 from collections.abc import Mapping
@@ -11,37 +10,44 @@ import numpy as np
 import torch
 from torch import nn
 
-from sbir.data.store import check_backbone
-from sbir.features.backbones import BACKBONES, Backbone, State, empty_network
+from sbir.data.store import check_backbone, file_hash
+from sbir.features.backbones import Backbone, State, feature_width, find_source
+from sbir.features.networks import fetch
 
-SMALLEST = 32  # pixels: five halvings leave one
 
-
-def load_backbone(name: str, weights: str, *, size: int, seed: int = 0) -> tuple[Backbone, State | None]:
+def load_backbone(
+    name: str, weights: str | None = None, *, size: int | None = None, seed: int = 0
+) -> tuple[Backbone, State | None]:
     """A backbone and its state, None where it is drawn from the seed.
 
-    `weights` is "random", "imagenet" (torchvision's, downloaded once) or a file: a torchvision state dict as
-    `.safetensors` or as written by `torch.save`. Classifier layers that the feature does not need may be there or not.
-    Raises `ValueError` on an unknown name, and on a file that lacks layers, has other shapes or is no plain state dict.
+    `weights` is None (the network's published ones, downloaded once), "imagenet" (the same, of torchvision's networks),
+    "random", or a file: a state dict of the network's library as `.safetensors` or as written by `torch.save`. Layers
+    that the feature does not need may be there or not. `size` in pixels is the network's own where it is None.
+    Raises `ValueError` on an unknown name, on a size that the network cannot take, and on a file that lacks layers, has
+    other shapes or is no plain state dict; `OSError` where a download fails.
     """
-    if name not in BACKBONES:
-        raise ValueError(f"a backbone must be one of {', '.join(BACKBONES)}, got {name}")
-    if size < SMALLEST:
-        raise ValueError(f"size must be at least {SMALLEST} pixels for five halvings, got {size}")
+    source = find_source(name)
+    if weights == "imagenet" and source.published != "imagenet":
+        raise ValueError(f"the weights of {name} must be random, a file, or its own; leave --weights imagenet out")
+    size = source.preprocessing().size if size is None else size
+    if size < 1:
+        raise ValueError(f"size must be at least 1 pixel, got {size}")
+    feature_width(name, size)
     if weights == "random":
         return Backbone(name, f"random:{seed}", size, seed), None
-    if weights == "imagenet":
-        return Backbone(name, "imagenet", size), _fitting(name, _torchvision(name), "imagenet")
+    if weights in (None, "imagenet"):
+        state = {key: value.numpy() for key, value in fetch(source, name).state_dict().items()}
+        return Backbone(name, source.published, size), _fitting(name, state, f"the published weights of {name}")
     path = Path(weights)
     if not path.is_file():
         raise ValueError(f"weights must be random, imagenet or a file, {weights} is not a file")
-    state = _safetensors(path) if path.suffix == ".safetensors" else _torch_file(path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
-    return Backbone(name, f"{path.name} ({digest})", size), _fitting(name, state, path.name)
+    loaded = _safetensors(path) if path.suffix == ".safetensors" else _torch_file(path)
+    digest = file_hash(path)[:8]
+    return Backbone(name, f"{path.name} ({digest})", size), _fitting(name, loaded, path.name)
 
 
-def own_network(described: Mapping[str, Any] | None, weights: Path | None = None) -> nn.Module:
-    """The network that made a store's features, built again from the store's words about it.
+def own_network(described: Mapping[str, Any] | None, weights: Path | None = None) -> tuple[Backbone, nn.Module]:
+    """The backbone that made a store's features, and its network, built again from the store's words about it.
 
     `weights` is the file that they came from, where it was one. Raises `ValueError` where features were imported from
     arrays, and where the weights are missing or are others.
@@ -52,44 +58,39 @@ def own_network(described: Mapping[str, Any] | None, weights: Path | None = None
             "make them with `sbir features` and train on those"
         )
     kind, _, seed = str(described["weights"]).partition(":")
-    from_file = kind not in ("random", "imagenet")
+    from_file = kind not in ("random", find_source(described["name"]).published)
     if from_file and weights is None:
         raise ValueError(f"the model's backbone has the weights {described['weights']}; name that file with --weights")
     if not from_file and weights is not None:
         raise ValueError(f"the model's backbone has the weights {described['weights']}, {weights} has no effect; "
                          "leave --weights out")  # fmt: skip
-    source = str(weights) if from_file else kind
+    source = str(weights) if from_file else "random" if kind == "random" else None
     backbone, state = load_backbone(described["name"], source, size=int(described["size"]), seed=int(seed or 0))
     check_backbone({"backbone": backbone.describe()}, described)
-    return backbone.build(state)
+    return backbone, backbone.build(state)
 
 
-def _fitting(name: str, state: State, source: str) -> State:
+def _fitting(name: str, state: State, origin: str) -> State:
     """The entries that the feature needs, all there and of the right shape."""
-    network = empty_network(name)
-    wanted = network.state_dict()
-    unknown = sorted(key for key in state if key not in wanted and not key.startswith("classifier."))
+    source = find_source(name)
+    with torch.device("meta"):
+        wanted = source.network().state_dict()
+    others = [key for key in state if key not in wanted]
+    unknown = sorted(key for key in others if not source.optional(key))
     missing = sorted(key for key in wanted if key not in state and not key.endswith("num_batches_tracked"))
     if missing or unknown:
         raise ValueError(
-            f"{source} must hold the weights of {name}, it lacks {len(missing)} entries {missing[:3]} and has "
+            f"{origin} must hold the weights of {name}, it lacks {len(missing)} entries {missing[:3]} and has "
             f"{len(unknown)} others {unknown[:3]}; check --backbone"
         )
     for key in state.keys() & wanted.keys():
         if tuple(state[key].shape) != tuple(wanted[key].shape):
-            raise ValueError(f"{source}: {key} must be {tuple(wanted[key].shape)}, got {tuple(state[key].shape)}")
+            raise ValueError(f"{origin}: {key} must be {tuple(wanted[key].shape)}, got {tuple(state[key].shape)}")
     chosen = {key: np.asarray(state[key]) for key in wanted if key in state}
     bad = [key for key, value in chosen.items() if value.dtype.kind == "f" and not np.isfinite(value).all()]
     if bad:
-        raise ValueError(f"{source}: weights must be finite, {bad[0]} has NaN or infinity")
+        raise ValueError(f"{origin}: weights must be finite, {bad[0]} has NaN or infinity")
     return chosen
-
-
-def _torchvision(name: str) -> State:
-    from torchvision.models import get_model
-
-    network: nn.Module = get_model(name, weights="IMAGENET1K_V1", progress=False)
-    return {key: value.numpy() for key, value in network.state_dict().items()}
 
 
 def _torch_file(path: Path) -> State:
@@ -111,15 +112,20 @@ def _torch_file(path: Path) -> State:
         raise ValueError(f"{path} must be a plain state dict (torch.save of tensors by name), got: {reason}") from None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError(f"{path} must be a plain state dict (tensors by name), got {type(state).__name__}")
-    return {str(key): value.numpy() for key, value in state.items()}
+    return _arrays(state)
 
 
 def _safetensors(path: Path) -> State:
     from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors.torch import load_file
 
     try:
-        state: State = load_file(path)
-    except (SafetensorError, TypeError, KeyError) as error:  # the latter two: a type that NumPy has not, as bfloat16
+        return _arrays(load_file(path))
+    except (SafetensorError, TypeError, KeyError) as error:  # the latter two: a type that NumPy has not
         raise ValueError(f"{path} must be a safetensors file, got: {error}") from None
-    return state
+
+
+def _arrays(tensors: Mapping[Any, torch.Tensor]) -> State:
+    """NumPy has no bfloat16: it becomes float32."""
+    known = {key: value.float() if value.dtype == torch.bfloat16 else value for key, value in tensors.items()}
+    return {str(key): value.numpy() for key, value in known.items()}

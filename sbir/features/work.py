@@ -13,6 +13,7 @@ import numpy as np
 
 from sbir.data.dataset import Item
 from sbir.data.items import Array, Indices
+from sbir.data.store import first_not_finite
 
 
 class Work:
@@ -26,6 +27,7 @@ class Work:
 
     def __init__(self, out: Path, items: Sequence[Item], recipe: Mapping[str, Any]) -> None:
         self.folder = out.parent / f".{out.name}.{_key(items, recipe)}.work"
+        self._items = items
         self._claims: Mapping[str, Any] = recipe["columns"]
         self.done = np.zeros(len(items), bool)
         self.broken: dict[int, str] = {}
@@ -50,6 +52,11 @@ class Work:
     def add(self, rows: Indices, values: Mapping[str, Array], broken: Mapping[int, str]) -> None:
         """Keep a batch of all columns; rows of broken images count as done."""
         for name, column in self.columns.items():
+            if (position := first_not_finite(values[name])) is not None:
+                raise ValueError(
+                    f"{name} must be finite in {column.dtype}, it is not for {self._items[rows[position]].item_id}; "
+                    "take other weights, or --dtype float32"
+                )
             column[rows] = values[name]
             column.flush()  # type: ignore[attr-defined]
         line = {"rows": rows.tolist(), "broken": {str(row): reason for row, reason in broken.items()}}

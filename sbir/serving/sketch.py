@@ -52,15 +52,15 @@ class Sketcher:
         Raises `ValueError` that says what is needed where the backbone cannot be had.
         """
         self._columns: dict[str, dict[str, Any]] = about["columns"]
-        self._backbone = about["backbone"]
-        self._network = own_network(self._backbone, weights) if "feature" in self._columns else None
+        self._own = own_network(about["backbone"], weights) if "feature" in self._columns else None
 
     def rows(self, sketch: Sketch) -> dict[str, Tensor]:
         """One row (1, ...) of every column; raises `ValueError` where the model takes strokes and there are none."""
         made: dict[str, Array] = {}
-        if self._network is not None:
-            pixels = resized(sketch.picture, int(self._backbone["size"]))
-            made["feature"] = features(self._network, pixels[None])
+        if self._own is not None:
+            backbone, network = self._own
+            pixels = resized(sketch.picture, backbone.size, bicubic=backbone.preprocessing.bicubic)
+            made["feature"] = features(network, pixels[None], backbone.preprocessing)
         if "image" in self._columns:
             made["image"] = resized(sketch.picture, self._columns["image"]["shape"][0])[None]
         if "strokes" in self._columns:

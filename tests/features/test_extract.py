@@ -31,12 +31,13 @@ def dataset(root: Path, photos: int = 3) -> Path:
     return root
 
 
-RECIPE = Recipe(Backbone("squeezenet1_1", "random:0", 32, 0))
+RECIPE = Recipe((Backbone("squeezenet1_1", "random:0", 32, 0),))
 SMALL = {"columns": {"feature": {"dtype": "float32", "shape": [4]}}}
 
 
 def run(root: Path, out: Path, **changes: Any) -> Path:
-    return extract(root, out, backbone="squeezenet1_1", weights="random", size=32, workers=1, **changes)
+    settings: dict[str, Any] = {"backbone": "squeezenet1_1", "weights": "random", "size": 32, "workers": 1} | changes
+    return extract(root, out, **settings)
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -100,6 +101,31 @@ def test_images_and_strokes_lie_beside_the_same_feature(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("ray_session")
+def test_several_backbones_in_one_pass_give_the_stores_that_each_alone_gives(tmp_path: Path) -> None:
+    root = dataset(tmp_path / "data")
+    out = run(root, tmp_path / "both", backbone="squeezenet1_1,timm:test_resnet", dtype="float16", images=8)
+    assert sorted(path.name for path in out.iterdir()) == ["squeezenet1_1", "timm-test_resnet"]
+    alone = run(root, tmp_path / "alone", backbone="timm:test_resnet", dtype="float16", images=8)
+    assert verify_store(out / "timm-test_resnet").manifest == verify_store(alone).manifest
+    first = verify_store(out / "squeezenet1_1").manifest
+    assert first["columns"]["feature"] == {"dtype": "float16", "shape": [512]}
+    assert first["backbone"]["name"] == "squeezenet1_1"
+
+
+def test_features_too_large_for_their_type_are_refused_at_once(tmp_path: Path) -> None:
+    items = read_dataset(dataset(tmp_path / "data")).items
+    half = {"columns": {"feature": {"dtype": "float16", "shape": [1]}}}
+    with Work(tmp_path / "store", items, half) as work:
+        large = np.array([[65504.0], [70000.0]]).astype(np.float32)
+        with (
+            np.errstate(over="ignore"),
+            pytest.raises(ValueError, match=rf"feature must be finite in float16, it is not for {items[5].item_id}; "),
+        ):
+            work.add(np.array([3, 5]), {"feature": large.astype(np.float16)}, {})
+        assert not work.done.any()
+
+
+@pytest.mark.usefixtures("ray_session")
 def test_a_store_may_do_without_features(tmp_path: Path) -> None:
     store = verify_store(extract(dataset(tmp_path / "data"), tmp_path / "store", backbone="none", images=8))
     assert list(store.manifest["columns"]) == ["image"]
@@ -136,8 +162,14 @@ def test_what_is_wrong_is_said_before_any_work(tmp_path: Path) -> None:
         run(root, tmp_path / "there")
     with pytest.raises(ValueError, match="nowhere is not a folder"):
         run(tmp_path / "nowhere", tmp_path / "store")
-    with pytest.raises(ValueError, match="size must be at least 32"):
+    with pytest.raises(ValueError, match="vgg16 must be able to take images of 8 pixels"):
         extract(root, tmp_path / "store", size=8)
+    with pytest.raises(ValueError, match="dtype must be one of float32, float16, got int8"):
+        run(root, tmp_path / "store", dtype="int8")
+    with pytest.raises(ValueError, match="backbones of one call must differ, got alexnet, alexnet"):
+        extract(root, tmp_path / "store", backbone="alexnet,alexnet")
+    with pytest.raises(ValueError, match="weights must be one for all 1 backbones or one for each, got random,random"):
+        extract(root, tmp_path / "store", backbone="alexnet", weights="random,random")
     with pytest.raises(ValueError, match="a store needs a column: name a backbone, or ask for --images or --strokes"):
         extract(root, tmp_path / "store", backbone="none")
     with pytest.raises(ValueError, match="images must be 8 to 1024 pixels wide, got 4"):

@@ -3,12 +3,14 @@ import os
 import pickle
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import numpy as np
 import pytest
 import torch
 
 from sbir.features.backbones import Backbone
+from sbir.features.networks import TorchvisionSource
 from sbir.features.weights import load_backbone
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "weights"
@@ -115,11 +117,56 @@ def test_files_that_are_empty_cut_short_or_hold_something_else_are_named(
         load(tmp_path / "list.pth")
 
 
+def test_half_precision_files_are_read_in_float32(tmp_path: Path, state: dict[str, torch.Tensor]) -> None:
+    half = {name: value.bfloat16() for name, value in state.items()}
+    torch.save(half, tmp_path / "w.pth")
+    claims: dict[str, Any] = {}
+    data = b""
+    for name, value in half.items():
+        raw = value.view(torch.int16).numpy().tobytes()
+        claims[name] = {"dtype": "BF16", "shape": list(value.shape), "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    text = json.dumps(claims).encode()
+    (tmp_path / "w.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + data)
+    for name in ("w.pth", "w.safetensors"):
+        backbone, entries = load(tmp_path / name)
+        assert all(torch.equal(value, half[key].float()) for key, value in backbone.build(entries).state_dict().items())
+
+
 def test_what_is_no_file_and_a_size_too_small_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"weights must be random, imagenet or a file, .*nowhere is not a file"):
         load(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="size must be at least 32 pixels for five halvings, got 16"):
+    with pytest.raises(ValueError, match=r"vgg16 must be able to take images of 16 pixels, it cannot: .*too small"):
         load_backbone("vgg16", "random", size=16)
+    with pytest.raises(ValueError, match="size must be at least 1 pixel, got 0"):
+        load_backbone("vgg16", "random", size=0)
+
+
+def test_published_weights_are_those_of_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    published = Backbone("squeezenet1_1", "", 64, 7).build(None)
+    monkeypatch.setattr(TorchvisionSource, "download", lambda self: published)
+    for weights in (None, "imagenet"):
+        backbone, entries = load_backbone("squeezenet1_1", weights)
+        assert (backbone.weights, backbone.size) == ("imagenet", 224)
+        network = backbone.build(entries).state_dict()
+        assert all(torch.equal(value, network[key]) for key, value in published.state_dict().items())
+    with pytest.raises(ValueError, match="the weights of timm:test_resnet must be random, a file, or its own"):
+        load_backbone("timm:test_resnet", "imagenet")
+
+
+@pytest.mark.parametrize("error", [URLError("no such host"), RuntimeError("Failed to download\nmore")])
+def test_weights_that_cannot_be_downloaded_come_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def download(self: TorchvisionSource) -> None:
+        raise error
+
+    monkeypatch.setattr(TorchvisionSource, "download", download)
+    with pytest.raises(
+        OSError,
+        match=r"published weights of resnet18 could not be downloaded \(.*\); give a file with --weights FILE, or",
+    ):
+        load_backbone("resnet18")
 
 
 def test_random_weights_need_no_state() -> None:

@@ -1,13 +1,14 @@
-"""Pixels of an item: images composited on white, strokes drawn in black."""
+"""Pixels of an item: images upright and composited on white, strokes drawn in black."""
 
 import struct
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import ExifTags, Image, ImageDraw
 
 from sbir.data.dataset import Item
 from sbir.data.drawings import find_drawing, has_strokes, read_bitmap, read_strokes
@@ -15,6 +16,18 @@ from sbir.data.drawings import find_drawing, has_strokes, read_bitmap, read_stro
 CANVAS = 256  # pixels: QuickDraw's own square, of 0 to 255
 MARGIN = 12  # pixels, so that a line at the edge is whole
 LINE = 4  # pixels
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM")  # no other reader is tried: some run programs
+LARGE_PIXELS, LARGE_SIDE = 16_000_000, 1024  # a JPEG above is decoded smaller, to this side at least
+MOST_PIXELS = 90_000_000  # of other formats, which must be decoded whole
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # of the EXIF tag 0x0112
 _OVERSAMPLE = 2  # Pillow draws lines without smoothing
 
 
@@ -105,10 +118,35 @@ def _draw(pen: ImageDraw.ImageDraw, line: list[tuple[float, float]], width: int)
 
 
 def _open(path: str) -> Image.Image:
-    with Image.open(path) as image:
-        if image.mode not in ("RGBA", "LA", "PA") and "transparency" not in image.info:
-            return image.convert("RGB")
-        layer = image.convert("RGBA")
+    """The first frame of an image file, upright, on white, as RGB."""
+    if not Path(path).is_file():  # opening a pipe would wait for ever
+        raise ValueError("it is not a file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd metadata; sizes are checked here
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > LARGE_PIXELS:
+                image.draft("RGB", (LARGE_SIDE, LARGE_SIDE))  # of JPEG alone: decoded at a half, a quarter or an eighth
+            if image.width * image.height > MOST_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels are too many, at most {MOST_PIXELS} in all")
+            return _on_white(_upright(image))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as the camera's EXIF tag says; a tag that cannot be read says nothing."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, KeyError, TypeError, IndexError):
+        orientation = 1
+    turn = _TURNS.get(orientation)
+    return image.transpose(turn) if turn is not None else image
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip to white
+        return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode not in ("RGBA", "LA", "PA", "La", "RGBa") and "transparency" not in image.info:
+        return image.convert("RGB")
+    layer = image.convert("RGBA")
     white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
     return Image.alpha_composite(white, layer).convert("RGB")
 

@@ -28,6 +28,7 @@ from sbir.data.store import (
 )
 
 FILE_BYTES = 4 << 30
+GATHER_ROWS = 1024  # at once
 DTYPES = ("float32", "float16", "uint8", "int32", "int64")
 
 
@@ -129,7 +130,7 @@ def _parts(order: Indices, columns: Mapping[str, Any], file_bytes: int) -> Itera
 
 
 def _write_file(path: Path, items: Items, rows: Indices, columns: Mapping[str, Any]) -> None:
-    blocks = {name: items.payload[name].take(rows) for name in columns}
+    blocks = {name: _gathered(path.with_suffix(f".{name}"), items.payload[name], rows) for name in columns}
     arrays = [_identity_array(getattr(items, name)[rows]) for name in IDENTITY]
     arrays += [
         pa.FixedSizeListArray.from_arrays(pa.array(block.reshape(-1)), type=arrow_type(columns[name]))
@@ -139,6 +140,17 @@ def _write_file(path: Path, items: Items, rows: Indices, columns: Mapping[str, A
     batch = pa.record_batch(arrays, names=[*IDENTITY, *columns, CHECKSUM])
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
         writer.write_batch(batch)
+    for name in columns:
+        path.with_suffix(f".{name}").unlink()
+
+
+def _gathered(scratch: Path, column: Payload, rows: Indices) -> Array:
+    """Rows of a column in their new order, in a mapped file: a record batch of gigabytes is not held in memory."""
+    gathered = np.memmap(scratch, column.dtype, "w+", shape=(len(rows), *column.shape))
+    for start in range(0, len(rows), GATHER_ROWS):
+        part = rows[start : start + GATHER_ROWS]
+        gathered[start : start + len(part)] = column.take(part)
+    return gathered
 
 
 def _identity_array(values: Array) -> pa.Array:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from inspect import signature
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,7 +36,8 @@ def pipeline(
     import ray
 
     gpus, actors = count_actors(ray.cluster_resources(), workers)  # type: ignore[no-untyped-call]
-    tables = [_table(entries[start : start + BATCH]) for start in range(0, len(entries), BATCH)]
+    # The last bits of a feature depend on its batch: these are the same ones whatever is left to do.
+    tables = [_table(list(part)) for _, part in groupby(entries, key=lambda entry: entry[0] // BATCH)]
     decoded = ray.data.from_arrow(tables).map_batches(
         partial(_decode, forms=_forms(recipe), length=recipe.strokes),
         batch_size=None,

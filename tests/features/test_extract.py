@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -209,28 +211,49 @@ def test_two_extractions_into_one_store_are_refused(tmp_path: Path) -> None:
         pass
 
 
+KILLED = """
+import os, sys
+from sbir.features import pipeline
+from sbir.features.extract import extract
+from sbir.features.work import Work
+
+pipeline.BATCH = 4
+add = Work.add
+
+def add_and_die(self, *batch):
+    add(self, *batch)
+    if self.done.sum() == 8:
+        os.kill(os.getpid(), 9)
+
+Work.add = add_and_die
+extract(sys.argv[1], sys.argv[2], backbone="squeezenet1_1", weights="random", size=32, workers=1)
+"""
+
+
 @pytest.mark.usefixtures("ray_session")
-def test_finished_images_are_not_computed_again_after_an_interruption(
+def test_killed_it_goes_on_with_what_is_missing_to_the_same_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, out = dataset(tmp_path / "data"), tmp_path / "store"
-    monkeypatch.setattr("sbir.features.pipeline.BATCH", 6)  # three batches
+    command = [sys.executable, "-c", KILLED, str(root), str(out)]
+    killed = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert killed.returncode == -9, killed.stderr
+    assert not out.exists()
+    (folder,) = tmp_path.glob(".store.*.work")
+    monkeypatch.setattr("sbir.features.pipeline.BATCH", 4)  # the last bits of a feature depend on its batch
+    again: list[int] = []
     add = Work.add
 
-    def add_and_die(self: Work, rows: Any, values: Any, broken: Any) -> None:
-        # A mark: were the rows computed again, it would be gone.
-        add(self, rows, {"feature": np.full_like(values["feature"], 7)}, broken)
-        raise KeyboardInterrupt
+    def note(self: Work, rows: Any, *rest: Any) -> None:
+        again.extend(rows)
+        add(self, rows, *rest)
 
-    monkeypatch.setattr(Work, "add", add_and_die)
-    with pytest.raises(KeyboardInterrupt):
-        run(root, out)
-    monkeypatch.setattr(Work, "add", add)
-    assert not out.exists()
-    rows = verify_store(run(root, out)).items()
-    marked = (rows.payload["feature"].take(np.arange(18)) == 7).all(axis=1)
-    assert sorted(rows.item_id[marked]) == sorted(item.item_id for item in read_dataset(root).items[:6])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "store"]
+    monkeypatch.setattr(Work, "add", note)
+    run(root, out)
+    assert sorted(again) == list(range(8, 18))
+    assert not folder.exists()
+    whole = run(root, tmp_path / "whole")
+    assert verify_store(out).manifest == verify_store(whole).manifest
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from sbir.features.pipeline import pipeline
 from sbir.features.progress import meter
 from sbir.features.recipe import Recipe
 from sbir.features.weights import load_backbone
-from sbir.features.work import Work
+from sbir.features.work import Work, file_state
 
 
 def extract(
@@ -57,7 +57,8 @@ def extract(
     networks, states = _load(backbone, weights, size, seed)
     recipe = Recipe(networks, images, strokes, dtype, seed)
     drawn = drawn_items(dataset) if strokes is not None else [None] * len(dataset.items)
-    with Work(out, dataset.items, recipe.describe()) as work:
+    drawings = {item.path: file_state(item.path) for item in drawn if item is not None}
+    with Work(out, dataset.items, recipe.describe() | {"drawings": drawings}) as work:
         work.done |= np.array([item.domain == "text" for item in dataset.items])
         _refuse_broken(work.broken, skip_broken)
         if not work.done.all():

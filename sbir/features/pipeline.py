@@ -21,7 +21,8 @@ from sbir.features.recipe import Recipe, feature_name
 if TYPE_CHECKING:
     from ray.data import Dataset as RayDataset
 
-BATCH = 64  # images at once, and the unit that a killed extraction loses
+BATCH = 64  # images at once up to BATCH_SIZE pixels, fewer above; also the unit that a killed extraction loses
+BATCH_SIZE = 224
 DECODE_CPUS = 0.2  # of the core beside each CPU actor
 
 Table = dict[str, Any]
@@ -37,7 +38,8 @@ def pipeline(
 
     gpus, actors = count_actors(ray.cluster_resources(), workers)  # type: ignore[no-untyped-call]
     # The last bits of a feature depend on its batch: these are the same ones whatever is left to do.
-    tables = [_table(list(part)) for _, part in groupby(entries, key=lambda entry: entry[0] // BATCH)]
+    at_once = batch_rows(recipe)
+    tables = [_table(list(part)) for _, part in groupby(entries, key=lambda entry: entry[0] // at_once)]
     decoded = ray.data.from_arrow(tables).map_batches(
         partial(_decode, forms=_forms(recipe), length=recipe.strokes),
         batch_size=None,
@@ -59,6 +61,12 @@ def pipeline(
             num_gpus=1 if gpus else None,
             **_no_restarts(),
         )
+
+
+def batch_rows(recipe: Recipe) -> int:
+    """Images of one batch, so that memory does not grow with their size."""
+    size = max([BATCH_SIZE, recipe.images or 0, *(backbone.size for backbone in recipe.backbones)])
+    return max(1, BATCH * BATCH_SIZE**2 // size**2)
 
 
 def count_actors(resources: Mapping[str, float], workers: int | None) -> tuple[int, int]:

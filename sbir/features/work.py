@@ -91,9 +91,17 @@ class Work:
         self.broken |= {int(row): str(reason) for row, reason in line["broken"].items()}
 
 
+def file_state(path: str) -> str:
+    """Size and time of a file, from which a change is seen; nothing where there is none, which is said later."""
+    try:
+        about = Path(path).stat()
+    except OSError:
+        return ""
+    return f"{about.st_size}\t{about.st_mtime_ns}"
+
+
 def _key(items: Sequence[Item], recipe: Mapping[str, Any]) -> str:
     digest = hashlib.sha256(json.dumps(dict(recipe), sort_keys=True).encode())
     for item in items:
-        about = Path(item.path).stat()
-        digest.update(f"{item.item_id}\t{about.st_size}\t{about.st_mtime_ns}\n".encode())
+        digest.update(f"{item.item_id}\t{file_state(item.path)}\n".encode())
     return digest.hexdigest()[:12]

@@ -14,7 +14,7 @@ from sbir.data.readers import read_dataset
 from sbir.data.store import verify_store
 from sbir.features.backbones import Backbone, normalise
 from sbir.features.extract import extract, imagenet_overlap
-from sbir.features.pipeline import count_actors
+from sbir.features.pipeline import batch_rows, count_actors
 from sbir.features.recipe import Recipe
 from sbir.features.work import Work
 
@@ -149,7 +149,7 @@ def test_a_broken_image_is_named_and_left_out_only_on_request(tmp_path: Path) ->
 def test_a_class_that_loses_its_last_image_is_named(tmp_path: Path) -> None:
     root = dataset(tmp_path / "data", photos=1)
     items = read_dataset(root).items
-    with Work(tmp_path / "store", items, RECIPE.describe()) as work:
+    with Work(tmp_path / "store", items, RECIPE.describe() | {"drawings": {}}) as work:
         broken = [row for row, item in enumerate(items) if item.item_id == "photo/bee/0.jpg"]
         work.add(np.arange(len(items)), {"feature": np.ones((len(items), 512))}, {broken[0]: "nothing"})
     with pytest.raises(ValueError, match=r"every class needs photos and sketches, bee in .* has 0 photos"):
@@ -272,6 +272,21 @@ def test_there_is_an_actor_for_each_gpu_or_core(
 def test_actors_that_would_wait_for_ever_are_refused(resources: dict[str, float], workers: int) -> None:
     with pytest.raises(ValueError, match="workers must be between 1 and the"):
         count_actors(resources, workers)
+
+
+@pytest.mark.parametrize(("size", "images", "rows"), [(64, None, 64), (224, 64, 64), (448, 64, 16), (64, 1024, 3)])
+def test_larger_images_come_in_smaller_batches(size: int, images: int | None, rows: int) -> None:
+    assert batch_rows(Recipe((Backbone("vgg16", "random:0", size, 0),), images)) == rows
+    assert batch_rows(Recipe((), 64)) == 64
+
+
+def test_changed_drawings_and_images_are_another_work(tmp_path: Path) -> None:
+    items = read_dataset(dataset(tmp_path / "data")).items
+    first = Work(tmp_path / "store", items, SMALL).folder
+    Path(items[3].path).write_bytes(b"another")
+    second = Work(tmp_path / "store", items, SMALL).folder
+    Path(items[3].path).unlink()  # named when it is read
+    assert len({first, second, Work(tmp_path / "store", items, SMALL).folder}) == 3
 
 
 def test_imagenet_classes_are_counted_by_name() -> None:

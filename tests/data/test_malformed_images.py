@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from sbir.data.dataset import Item
 from sbir.data.pictures import BrokenImage, picture, pixels
-from sbir.data.readers import Item
 
 SIDE = 8
 QUARTERS = np.zeros((SIDE, SIDE, 3), np.uint8)  # red, green / blue, white

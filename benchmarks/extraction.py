@@ -105,6 +105,36 @@ def _rate(times: list[tuple[float, int]]) -> float:
 
 
 @contextmanager
+def counted_seconds() -> Iterator[list[float]]:
+    """Processor seconds of this process and of its descendants over this block, whether they end in it or not."""
+    seconds: dict[int, float] = {}
+    total: list[float] = []
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.25):
+            seconds.update({pid: _seconds(pid) or seconds.get(pid, 0.0) for pid in _descendants(os.getpid())})
+
+    thread = threading.Thread(target=watch, daemon=True)
+    before = time.process_time()
+    thread.start()
+    try:
+        yield total
+    finally:
+        stop.set()
+        thread.join()
+        total.append(time.process_time() - before + sum(seconds.values()))
+
+
+def _seconds(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # it has ended
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
 def watched_memory() -> Iterator[dict[str, float]]:
     """Peaks in MB over this block, of this process and its descendants: private memory, and what they share in memory.
 
@@ -160,7 +190,7 @@ def speed(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = write_images(Path(folder) / "data", args.images[0])
         kinds = ["ours", *(f"peer {workers}" for workers in args.peers)]
-        found: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
+        found: dict[str, list[tuple[float, ...]]] = {kind: [] for kind in kinds}
         for turn in range(args.repeats):
             for kind in kinds:
                 command = [sys.executable, __file__, "one", "--kind", kind, "--root", str(root)]
@@ -170,11 +200,12 @@ def speed(args: argparse.Namespace) -> None:
                 print(f"# {kind}: {found[kind][-1]}", file=sys.stderr, flush=True)
     print(f"{args.backbone} at {args.size} px, {args.images[0]} images of 256 x 256, {_machine()}")
     median = {kind: [statistics.median(column) for column in zip(*runs, strict=True)] for kind, runs in found.items()}
-    for kind, (seconds, rate) in median.items():
-        print(f"  {kind:8} {rate:7.1f} images/s between first and last batch, {seconds:6.1f} s in all (median)")
-    best = max((kind for kind in kinds if kind != "ours"), key=lambda kind: median[kind][1])
-    print(f"  ours / {best}: {median['ours'][1] / median[best][1]:.2f} in images/s", end=", ")
-    print(f"{median[best][0] / median['ours'][0]:.2f} in whole time; {args.repeats} runs each, in turn")
+    for kind, (seconds, rate, work) in median.items():
+        print(f"  {kind:8} {seconds:6.1f} s in all, {work:6.1f} processor seconds; "
+              f"{rate:7.1f} images/s between first and last batch (median)")  # fmt: skip
+    fastest = min((kind for kind in kinds if kind != "ours"), key=lambda kind: median[kind][0])
+    ratio = [median[fastest][which] / median["ours"][which] for which in (0, 2)]
+    print(f"  {fastest} / ours: {ratio[0]:.2f} in time, {ratio[1]:.2f} in processor seconds; {args.repeats} runs each")
 
 
 def memory(args: argparse.Namespace) -> None:
@@ -200,10 +231,14 @@ def one(args: argparse.Namespace) -> None:
         with watched_memory() as peak:
             ours(args.root, args.out, args.backbone, args.size)
         print(json.dumps(peak))
-    elif args.kind == "ours":
-        print(json.dumps(ours(args.root, args.out, args.backbone, args.size)))
-    else:
-        print(json.dumps(peer(args.root, args.backbone, args.size, int(args.kind.split()[1]))))
+        return
+    with counted_seconds() as total:
+        timed = (
+            ours(args.root, args.out, args.backbone, args.size)
+            if args.kind == "ours"
+            else peer(args.root, args.backbone, args.size, int(args.kind.split()[1]))
+        )
+    print(json.dumps([*timed, *total]))
 
 
 def _machine() -> str:

@@ -30,7 +30,7 @@ def network(filters: str, key: str, title: str) -> Sweep:
         method=GANEncoder,
         key=key,
         title=title,
-        fixed={"filters": filters, "train/clip_norm": 0.0},
+        fixed={"filters": filters},
         space=space,
         published=PUBLISHED,
         best=PUBLISHED["the source's"],
@@ -38,7 +38,7 @@ def network(filters: str, key: str, title: str) -> Sweep:
         run={"data/split": "seen:0", "eval/metric": "map_all"},
         demo=Demo(
             settings={"train/steps": 500, "train/eval_every": 100, "train/warmup": 20, "train/patience": 5},
-            replace={"method/width": {32: 8, 64: 16}, "train/batch_size": {128: 32}},
+            replace={"method/width": {32: 8, 64: 16}, "train/batch_size": {128: 64}},
         ),
     )
 

@@ -38,7 +38,7 @@ def network(filters: str, key: str, title: str) -> Sweep:
         run={"data/split": "seen:0", "eval/metric": "map_all"},
         demo=Demo(
             settings={"train/steps": 500, "train/eval_every": 100, "train/warmup": 20, "train/patience": 5},
-            replace={"method/width": {32: 8, 64: 16}, "train/batch_size": {128: 64}},
+            replace={"method/width": {32: 4, 64: 8}, "train/batch_size": {128: 64}},
         ),
     )
 
@@ -47,4 +47,4 @@ SKETCH_GAN = network("large", "sketch_gan", "sketch-GAN")
 THIN_GAN = network("thin", "thin_gan", "thin-GAN")
 
 if __name__ == "__main__":
-    main(SKETCH_GAN, THIN_GAN, doc=__doc__)
+    main(SKETCH_GAN, THIN_GAN, doc=__doc__, trials=4)

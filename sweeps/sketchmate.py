@@ -62,4 +62,4 @@ SWEEP = Sweep(
 )
 
 if __name__ == "__main__":
-    main(SWEEP, doc=__doc__)
+    main(SWEEP, doc=__doc__, trials=6)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sbir.data.items import Items, Payload
+from sbir.data.items import Items, Payload, plural
 
 SIDES = ("", "query", "gallery")  # the column `side` holds the position
 
@@ -93,14 +93,10 @@ def check_classes(
     lacking = {name: found for name, found in counts.items() if 0 in found.values()}
     if lacking:
         name, found = next(iter(sorted(lacking.items())))
-        has = " and ".join(f"{found[domain]} {_plural(domain)}" for domain in sorted(domains))
+        has = " and ".join(f"{found[domain]} {plural(domain)}" for domain in sorted(domains))
         raise ValueError(
-            f"every class needs {' and '.join(_plural(domain) for domain in sorted(domains))}, {name} in {root} has "
+            f"every class needs {' and '.join(plural(domain) for domain in sorted(domains))}, {name} in {root} has "
             f"{has} ({len(lacking)} of {len(counts)} classes lack one); add them or drop the class"
         )
     if len(counts) < least:
         raise ValueError(f"retrieval needs at least {least} classes, {root} has 1 ({next(iter(counts))}); add another")
-
-
-def _plural(domain: str) -> str:
-    return {"sketch": "sketches"}.get(domain, f"{domain}s")

@@ -77,6 +77,15 @@ class Items:
         return len(self.item_id)
 
 
+def plural(domain: str) -> str:
+    """What items of a domain are called.
+
+    >>> plural("photo"), plural("sketch")
+    ('photos', 'sketches')
+    """
+    return {"sketch": "sketches"}.get(domain, f"{domain}s")
+
+
 def identity_error(items: Items) -> tuple[int, str] | None:
     """The first row whose identity breaks a rule, with the rule and the value; None where all is well."""
     checks = (

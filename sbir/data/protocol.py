@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from sbir.data.items import Items
+from sbir.data.items import Items, plural
 from sbir.data.splits import Split, assign
 
 Indices = NDArray[np.int64]
@@ -41,7 +41,7 @@ class Protocol:
 
     def lines(self) -> dict[str, object]:
         """The readable parts that the fingerprint is made of."""
-        things, own = f"{self.gallery}s", self.gallery != QUERY_DOMAIN
+        things, own = plural(self.gallery), self.gallery != QUERY_DOMAIN
         galleries = {
             "zero_shot": f"all {things} of the unseen classes",
             "generalised": f"{things} of the unseen classes and held-out {things} of the seen ones",

@@ -10,6 +10,7 @@ import torch
 
 from sbir.data.cache import embedded_store
 from sbir.data.feed import Columns, Feed, has_pairs, make_feed
+from sbir.data.items import plural
 from sbir.data.loader import Shared
 from sbir.data.protocol import (
     QUERY_DOMAIN,
@@ -168,7 +169,9 @@ class Setup:
         domain = sweeps[0].method.gallery_domain
         for sweep in sweeps:
             if (own := sweep.method.gallery_domain) != domain:
-                print(f"{sweep.name}: not run, it retrieves {own}s and the others {domain}s; run it by itself")
+                print(
+                    f"{sweep.name}: not run, it retrieves {plural(own)} and the others {plural(domain)}; run it by itself"
+                )
         return [sweep for sweep in sweeps if sweep.method.gallery_domain == domain]
 
     def _check_names(self) -> None:

@@ -168,10 +168,9 @@ class Setup:
         """The methods that retrieve what the first one does; a line for each of the others."""
         domain = sweeps[0].method.gallery_domain
         for sweep in sweeps:
-            if (own := sweep.method.gallery_domain) != domain:
-                print(
-                    f"{sweep.name}: not run, it retrieves {plural(own)} and the others {plural(domain)}; run it by itself"
-                )
+            if sweep.method.gallery_domain != domain:
+                own, others = plural(sweep.method.gallery_domain), plural(domain)
+                print(f"{sweep.name}: not run, it retrieves {own} and the others {others}; run it by itself")
         return [sweep for sweep in sweeps if sweep.method.gallery_domain == domain]
 
     def _check_names(self) -> None:

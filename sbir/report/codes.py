@@ -3,8 +3,11 @@
 import json
 from typing import Any
 
+import pandas as pd
+
 from sbir.report.figures import BLUE, GREEN, ORANGE, RED, SKY, Figure, axis, layout
 from sbir.report.load import Run
+from sbir.report.table import metric_label, percent
 
 _COLOURS = (BLUE, ORANGE, GREEN, RED, SKY)
 
@@ -23,6 +26,42 @@ def code_figures(run: Run) -> list[tuple[str, str, str, Figure]]:
         ("codes-recall", "Hash look-up: precision and recall by Hamming radius", note, by_recall),
         ("codes-rank", "Precision of the first N results", "In expectation over the order of ties.", by_rank),
     ]
+
+
+def code_table(run: Run) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """Declared rows with codes, the columns of a table: their labels, and what each line says of them.
+
+    Figures are the honest ones of the maximised metric, means over the final seeds. Empty without `--stage published`
+    or `ablate`, and where no method has bits.
+    """
+    if run.published is None or "method/bits" not in run.trials.columns:
+        return [], []
+    declared = run.trials[(run.trials["kind"] == "declared") & run.trials["method/bits"].notna()]
+    bits = {(row["method"], row["label"]): int(row["method/bits"]) for row in declared.to_dict("records")}
+    rows = [
+        (str(label), bits[method, label], of_row)
+        for (method, label), of_row in run.published.groupby(["method", "label"], sort=False)
+        if (method, label) in bits
+    ]
+    rows.sort(key=lambda row: row[1])
+    lines: dict[str, list[str]] = {
+        "bits": [str(count) for _, count, _ in rows],
+        f"{metric_label(run.metric)}, codes": [_mean(of_row, "precision") for *_, of_row in rows],
+        f"{metric_label(run.metric)}, real-valued": [_mean(of_row, "real_precision") for *_, of_row in rows],
+        "bytes an item, codes": [str(_packed_bytes(count)) for _, count, _ in rows],
+        "bytes an item, real-valued": [str(4 * count) for _, count, _ in rows],
+    }
+    return [label for label, *_ in rows], list(lines.items()) if rows else []
+
+
+def _mean(rows: pd.DataFrame, column: str) -> str:
+    values = rows[column].dropna()
+    return percent(float(values.mean()) if len(values) else None)
+
+
+def _packed_bytes(bits: int) -> int:
+    """A code's bytes, padded to a machine word."""
+    return next(size for size in (1, 2, 4) if 8 * size >= bits) if bits <= 32 else 8 * -(-bits // 64)
 
 
 def _codes(run: Run) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sbir.report.budgets import best_so_far, budgets
-from sbir.report.codes import code_figures
+from sbir.report.codes import code_figures, code_table
 from sbir.report.cost import cost_to_reach, failures, stopped_early
 from sbir.report.figures import Figure, importance_bars, lambda_curve, learning_curves
 from sbir.report.invariance import invariance_figures
@@ -110,6 +110,7 @@ def tables(run: Run) -> dict[str, Any]:
         "budgets": budgets(run) if len(run.manifest["methods"]) > 1 else ([], ""),
         "splits": _split_lines(run),
         "reproductions": reproductions(run),
+        "codes": code_table(run),
         "source_reasons": "; ".join(not_comparable(run)),
         "controls": controls(run),
         "setup": setup_paragraph(run),

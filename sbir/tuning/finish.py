@@ -99,6 +99,7 @@ def _published_row(plan: Plan, trial: FrozenTrial, select: str) -> Table:
         "step": honest["step"],
         "lambda": trial.user_attrs["fusion"],
         "zero_precision": honest.get(f"z = 0/{select}", float("nan")),
+        "real_precision": honest.get(f"real-valued/{select}", float("nan")),
         "device_seconds": last["device_seconds"],
     }
 

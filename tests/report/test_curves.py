@@ -1,11 +1,15 @@
 """Curves of binary codes and of the invariance study: on the page where a run has them, and nowhere else."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import torch
 
-from sbir.report.codes import code_figures
+from sbir.metrics.hamming import pack
+from sbir.report.codes import _packed_bytes, code_figures, code_table
 from sbir.report.invariance import invariance_figures
 from sbir.report.load import load_run
 from tests.report.conftest import write_run
@@ -39,6 +43,31 @@ def test_precision_stands_over_recall_and_over_the_number_of_results_in_percent(
         "10.0 % to 90.0 %",
     ):
         assert words in recall[2]
+
+
+def test_declared_codes_are_columns_by_their_length_with_what_they_cost(tmp_path: Path) -> None:
+    run = load_run(write_run(tmp_path))
+    assert code_table(run) == ([], [])
+    declared = pd.DataFrame(
+        {"method": "sketchmate", "label": ["64 bits", "24 bits"], "kind": "declared", "method/bits": [64, 24]}
+    )
+    published = pd.DataFrame(
+        {
+            "method": "sketchmate",
+            "label": ["64 bits", "64 bits", "24 bits"],
+            "seed": [1, 2, 1],
+            "precision": [0.9, 0.8, 0.5],
+            "real_precision": [0.95, 0.95, float("nan")],
+        }
+    )
+    labels, lines = code_table(replace(run, trials=pd.concat([run.trials, declared]), published=published))
+    assert labels == ["24 bits", "64 bits"]
+    assert [values for _, values in lines] == [["24", "64"], ["50.0", "85.0"], ["–", "95.0"], ["4", "8"], ["96", "256"]]
+
+
+def test_packed_sizes_are_those_of_the_packed_codes() -> None:
+    for bits in (1, 8, 9, 16, 24, 32, 33, 64, 65, 200):
+        assert _packed_bytes(bits) == pack(torch.ones(1, bits)).bytes_per_item
 
 
 def test_every_network_and_reference_of_the_study_is_a_line_with_its_area(tmp_path: Path) -> None:

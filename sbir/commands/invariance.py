@@ -23,9 +23,10 @@ def _invariance(args: argparse.Namespace) -> None:
     if args.drawings < 1:
         raise ValueError(f"--drawings must be 1 or more, got {args.drawings}")
     curves = study(args.model, args.data, drawings=args.drawings)
-    print("area under the similarity curve, 1 is full invariance")
+    print("area under the similarity curve, 1 is full invariance; between: mean similarity of two different drawings")
     for name, moves in curves.items():
-        print(f"{name:32s}" + "".join(f"  {move} {curve['area']:.3f}" for move, curve in moves.items()))
+        areas = "".join(f"  {move} {curve['area']:.3f}" for move, curve in moves.items())
+        print(f"{name:32s}{areas}  between {moves['shift']['others']:.3f}")
     print(f"curves: {args.model / FILE}")
     if (args.model / SUMMARY).exists():
         print(f"report: {write_report(args.model)}")

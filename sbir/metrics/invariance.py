@@ -20,6 +20,7 @@ class Curve:
     values: list[float]  # pixels, degrees, or factors
     mean: list[float]
     deviation: list[float]  # standard deviation over drawings
+    others: float  # mean similarity of two different drawings, unmoved: what a code that tells nothing apart is at
 
     @property
     def area(self) -> float:
@@ -61,10 +62,18 @@ def invariance(encode: Callable[[Tensor], Tensor], ink: Tensor) -> dict[str, Cur
         "rotation": ROTATIONS,
         "scale": SCALES,
     }
-    return {move: _curve(encode, ink, codes, move, values) for move, values in ranges.items()}
+    others = _between(codes)
+    curves = {}
+    for move, values in ranges.items():
+        found = [functional.cosine_similarity(encode(moved(ink, move, value)), codes) for value in values]
+        similarity = torch.stack(found).double()  # values, n
+        curves[move] = Curve(values, similarity.mean(1).tolist(), similarity.std(1, correction=0).tolist(), others)
+    return curves
 
 
-def _curve(encode: Callable[[Tensor], Tensor], ink: Tensor, codes: Tensor, move: str, values: list[float]) -> Curve:
-    found = [functional.cosine_similarity(encode(moved(ink, move, value)), codes) for value in values]
-    similarity = torch.stack(found).double()  # values, n
-    return Curve(values, similarity.mean(1).tolist(), similarity.std(1, correction=0).tolist())
+def _between(codes: Tensor) -> float:
+    """Mean cosine over all pairs of different rows; 0 where there is one row."""
+    units = functional.normalize(codes.double(), dim=1)
+    count = len(units)
+    total = float((units.sum(0) ** 2).sum() - (units**2).sum())
+    return total / max(1, count * (count - 1))

@@ -18,8 +18,14 @@ def invariance_figures(run: Run) -> list[tuple[str, str, str, Figure]]:
     curves = json.loads(path.read_text())
     found = []
     for move, across in _ACROSS.items():
-        areas = ", ".join(f"{_label(run, name)} {moves[move]['area']:.3f}" for name, moves in curves.items())
-        note = f"Mean over held-out drawings; bars: one standard deviation. Area under the curve: {areas}."
+        areas = "; ".join(
+            f"{_label(run, name)} {moves[move]['area']:.3f} ({moves[move]['others']:.3f})"
+            for name, moves in curves.items()
+        )
+        note = (
+            "Mean over held-out drawings; bars: one standard deviation. Area under the curve and, in brackets, the "
+            f"mean similarity of two different drawings, to which a code that tells nothing apart would keep: {areas}."
+        )
         found.append((f"invariance-{move}", f"Invariance to {move}", note, _figure(run, curves, move, across)))
     return found
 

@@ -62,7 +62,7 @@ def test_a_code_of_the_amount_of_ink_is_invariant_and_raw_pixels_are_not() -> No
 
 
 def test_the_area_is_that_under_the_broken_line_over_its_range() -> None:
-    assert Curve([0.0, 1.0, 3.0], [1.0, 0.5, 0.5], [0.0] * 3).area == pytest.approx((0.75 + 1.0) / 3)
+    assert Curve([0.0, 1.0, 3.0], [1.0, 0.5, 0.5], [0.0] * 3, 0.0).area == pytest.approx((0.75 + 1.0) / 3)
 
 
 def test_means_and_deviations_are_over_drawings() -> None:
@@ -71,3 +71,12 @@ def test_means_and_deviations_are_over_drawings() -> None:
     found = invariance(lambda ink: ink.flatten(1), both)["shift"]
     assert found.mean[3] == pytest.approx((one.mean[3] + two.mean[3]) / 2, abs=1e-6)
     assert found.deviation[3] == pytest.approx(abs(one.mean[3] - two.mean[3]) / 2, abs=1e-6)
+
+
+def test_what_different_drawings_have_in_common_is_the_mean_over_their_pairs() -> None:
+    drawings = torch.cat([picture(), picture().flip(3), picture().flip(2)])
+    flat = torch.nn.functional.normalize(drawings.flatten(1))
+    pairs = [float(flat[i] @ flat[j]) for i in range(3) for j in range(3) if i != j]
+    assert invariance(lambda ink: ink.flatten(1), drawings)["scale"].others == pytest.approx(np.mean(pairs), abs=1e-6)
+    assert invariance(lambda ink: torch.ones(len(ink), 4), drawings)["shift"].others == pytest.approx(1.0)
+    assert invariance(lambda ink: ink.flatten(1), picture())["shift"].others == 0.0

@@ -73,7 +73,7 @@ def test_packed_sizes_are_those_of_the_packed_codes() -> None:
 def test_every_network_and_reference_of_the_study_is_a_line_with_its_area(tmp_path: Path) -> None:
     write_run(tmp_path)
     moves = {
-        move: {"values": [0.0, 1.0], "mean": [1.0, 0.5], "deviation": [0.0, 0.1], "area": 0.75}
+        move: {"values": [0.0, 1.0], "mean": [1.0, 0.5], "deviation": [0.0, 0.1], "others": 0.2, "area": 0.75}
         for move in ("shift", "rotation", "scale")
     }
     names = ["raw pixels", "cross_modal", "cross_modal, random weights"]
@@ -85,4 +85,4 @@ def test_every_network_and_reference_of_the_study_is_a_line_with_its_area(tmp_pa
     assert lines[1]["line"]["color"] == lines[2]["line"]["color"] != lines[0]["line"]["color"]
     assert [line["line"]["dash"] for line in lines] == ["dot", "solid", "dot"]
     assert lines[0]["error_y"]["array"] == pytest.approx([0.0, 0.1])
-    assert "CMDT, random weights 0.750" in figures[0][2]
+    assert "CMDT, random weights 0.750 (0.200)" in figures[0][2]

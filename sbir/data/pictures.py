@@ -1,5 +1,6 @@
 """Pixels of an item: images upright and composited on white, strokes drawn in black."""
 
+import io
 import struct
 import warnings
 from collections.abc import Iterator, Sequence
@@ -87,6 +88,23 @@ def find_item(root: str | Path, item_id: str) -> Item:
     except (KeyError, ValueError):
         raise BrokenImage(f"{file} has no drawing {path.relative_to(file)}") from None
     return Item(item_id, "", "", None, str(file), offset)
+
+
+def thumbnail(root: Path, item_id: str, side: int, quality: int) -> bytes | None:
+    """A small JPEG of an item, its longer side `side` pixels; None where the picture is not at hand.
+
+    `root` is resolved, and an id is not to reach for files outside it.
+    """
+    if not (root / item_id).resolve().is_relative_to(root):
+        return None
+    try:
+        image = find_picture(root, item_id)
+    except BrokenImage:
+        return None
+    image.thumbnail((side, side))
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=quality)
+    return stream.getvalue()
 
 
 def draw_strokes(drawing: Sequence[Sequence[Sequence[float]]]) -> Image.Image:

@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -179,13 +179,13 @@ def _has_objects(stream: BinaryIO) -> bool:
 
 def _array(stream: BinaryIO) -> Array:
     shape, fortran, dtype = _header(stream)
-    order = "F" if fortran else "C"
+    order: Literal["F", "C"] = "F" if fortran else "C"
     if dtype.kind != "O":
-        return np.asarray(np.frombuffer(stream.read(), dtype).reshape(shape, order="F" if fortran else "C"))
+        return np.asarray(np.frombuffer(stream.read(), dtype).reshape(shape, order=order))
     found = _plain(_Unpickler(stream).load())
     if not isinstance(found, np.ndarray):
         raise ValueError(f"a {type(found).__name__}")
-    return found.reshape(shape, order="F" if order == "F" else "C")
+    return found.reshape(shape, order=order)
 
 
 def _header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

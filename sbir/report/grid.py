@@ -1,8 +1,6 @@
 """The retrieval grid: a few queries, drawn by seed and not by result, each with its first ten answers."""
 
-import io
 import json
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,22 +99,9 @@ def _image_root(run: Run) -> Path | None:
 
 
 def _thumbnail(root: Path, item_id: str) -> bytes | None:
-    from PIL import Image
+    from sbir.data.pictures import thumbnail
 
-    from sbir.data.pictures import BrokenImage, find_picture
-
-    if not (root / item_id).resolve().is_relative_to(root):
-        return None  # an id is not to reach for files outside the data set
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = find_picture(root, item_id)
-    except BrokenImage:
-        return None
-    image.thumbnail((SIDE, SIDE))
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=82)
-    return stream.getvalue()
+    return thumbnail(root, item_id, SIDE, quality=82)
 
 
 def _answers(

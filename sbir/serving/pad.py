@@ -1,6 +1,5 @@
 """What the drawing page asks for: the nearest photos for a drawing, and the photos themselves."""
 
-import io
 import threading
 import time
 from dataclasses import asdict
@@ -8,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sbir.data.pictures import BrokenImage, find_picture
+from sbir.data.pictures import thumbnail
 from sbir.report.table import metric_label, percent
 from sbir.serving.model import Exported
 from sbir.serving.sketch import Drawing, Sketcher, drawn
@@ -44,16 +43,7 @@ class Pad:
         """A small JPEG of a gallery item; None for any other name, and where the picture is not at hand."""
         if self._root is None or item_id not in self._known:
             return None
-        if not (self._root / item_id).resolve().is_relative_to(self._root):
-            return None  # the list of items is a file, too, and is not to reach outside the data set
-        try:
-            image = find_picture(self._root, item_id)
-        except BrokenImage:
-            return None
-        image.thumbnail((SIDE, SIDE))
-        stream = io.BytesIO()
-        image.save(stream, "JPEG", quality=85)
-        return stream.getvalue()
+        return thumbnail(self._root, item_id, SIDE, quality=85)
 
     def page(self) -> str:
         """The page's HTML."""

@@ -18,6 +18,7 @@ Views = Mapping[str, Tensor]
 by lambda."""
 
 Role = Literal["positive", "same_class", "other_instance", "negative"]
+Domain = Literal["sketch", "photo", "text"]
 Distance = Literal["cosine", "euclidean", "hamming"]
 Pairing = Literal["paired", "unpaired"]
 
@@ -29,10 +30,12 @@ class Sampling:
     `positive` is the query's own photo when `pairing` is "paired" (a photo of its class where it has none), and a
     uniform draw from the query's class when it is "unpaired". `same_class` is a uniform draw from the class (it may be
     the own photo), `other_instance` one that is not the own photo, `negative` a uniform photo of a uniform other class.
+    `per_class` K makes every batch one of P x K queries: K of each of P classes (P-K sampling of deep metric learning).
     """
 
     roles: tuple[Role, ...]
     pairing: Pairing = "paired"
+    per_class: int | None = None
 
 
 @dataclass(frozen=True)

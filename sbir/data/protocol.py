@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from sbir.data.dataset import SIDES
 from sbir.data.items import Items, plural
 from sbir.data.splits import Split, assign
 
@@ -16,6 +17,13 @@ Part = Literal["val", "test"]
 PROTOCOLS = ("zero_shot", "generalised", "seen")
 METRICS_VERSION = 1
 QUERY_DOMAIN, GALLERY_DOMAIN = "sketch", "photo"
+RECALL = {  # data set -> ranks at which deep metric learning publishes its figures
+    "cub": (1, 2, 4, 8, 16, 32),
+    "cars": (1, 2, 4, 8, 16, 32),
+    "sop": (1, 10, 100, 1000),
+    "inshop": (1, 10, 20, 30, 40, 50),
+}
+OTHER_RECALL = (1, 2, 4, 8)
 QUERIES, GALLERY = 100, 1000  # sketches of a class where sketches retrieve sketches, as SketchMate (CVPR 2018) has it
 
 
@@ -33,6 +41,9 @@ class Protocol:
     centre: bool = False  # subtract each side's mean training embedding before ranking
     features: str = "as stored"  # transforms fitted on train rows that the whole run shares, or which settings vary
     gallery: str = GALLERY_DOMAIN  # what is retrieved: photos, or other sketches
+    query: str = QUERY_DOMAIN  # what it is retrieved for
+    relevant: Literal["class", "labels"] = "class"  # of multi-label data: whatever shares a label with the query
+    recall: tuple[int, ...] = ()  # ranks n of `recall_at_n`, where photos are retrieved by photos
 
     @property
     def metric(self) -> str:
@@ -41,17 +52,19 @@ class Protocol:
 
     def lines(self) -> dict[str, object]:
         """The readable parts that the fingerprint is made of."""
-        things, own = plural(self.gallery), self.gallery != QUERY_DOMAIN
+        things, own = plural(self.gallery), self.gallery != self.query
+        every = "all" if own or self.query == QUERY_DOMAIN else "all other"
+        shared = "the query's class" if self.relevant == "class" else "a label of the query"
         galleries = {
-            "zero_shot": f"all {things} of the unseen classes",
+            "zero_shot": f"{every} {things} of the unseen classes",
             "generalised": f"{things} of the unseen classes and held-out {things} of the seen ones",
             "seen": f"held-out {things} of the training classes",
         }
         parted = f"; of each class half are queries, at most {QUERIES}, and at most {GALLERY} of the rest are searched"
         return {
             "protocol": self.name,
-            "gallery": galleries[self.name] + parted * (self.gallery == QUERY_DOMAIN),
-            "relevant": f"{things} of the query's class" + " (accuracy: the query's own photo)" * own,
+            "gallery": galleries[self.name] + parted * (self.gallery == self.query == QUERY_DOMAIN),
+            "relevant": f"{things} of {shared}" + f" (accuracy: the query's own {self.gallery})" * own,
             "k": self.k,
             "denominators": "in the metrics' names; precision divides by k",
             "ties": "ranked by gallery order; of Hamming distances, in expectation over all orders",
@@ -61,6 +74,7 @@ class Protocol:
             "data": self.content_hash,
             "synthetic": self.synthetic,
             "metrics version": METRICS_VERSION,
+            **({"query": plural(self.query)} if self.query != QUERY_DOMAIN else {}),
         }
 
     def fingerprint(self) -> str:
@@ -83,9 +97,11 @@ class Partition:
     paired: bool = field(default=True, kw_only=True)  # whether a query's own item counts, as a photo does
 
 
-def default_k(items: Items, split: Split, name: str, domain: str = GALLERY_DOMAIN) -> int:
+def default_k(
+    items: Items, split: Split, name: str, domain: str = GALLERY_DOMAIN, query_domain: str = QUERY_DOMAIN
+) -> int:
     """The usual size of a class in the test gallery, at most 200: the median number of its items."""
-    gallery = _scored_rows(items, split, name, "test", domain)[1]
+    gallery = _scored_rows(items, split, name, "test", (query_domain, domain))[1]
     if not len(gallery):
         return 1  # `partition` says what is missing
     return int(min(200, np.median(np.unique(items.class_id[gallery], return_counts=True)[1])))
@@ -104,20 +120,34 @@ def make_protocol(
     centre: bool = False,
     features: str = "as stored",
     gallery: str = GALLERY_DOMAIN,
+    query: str = QUERY_DOMAIN,
+    dataset: str = "",
 ) -> Protocol:
-    """Resolve what is left open, and check that the split can serve the protocol."""
+    """Resolve what is left open, and check that the split can serve the protocol.
+
+    Items with `labels` are relevant by these. Where photos are retrieved by photos, `recall_at_n` has the ranks that
+    are published for `dataset`, as far as the galleries go.
+    """
     name = split.kind if name is None else name
     if name not in PROTOCOLS:
         raise ValueError(f"eval/protocol must be one of {', '.join(PROTOCOLS)}, got {name!r}")
-    k = default_k(items, split, name, gallery) if k is None else k
-    metric = _metric_name(select, k)
-    protocol = Protocol(name, k, metric, split_spec, split.hash, content_hash, synthetic, centre, features, gallery)
-    parts: tuple[Part, ...] = ("val", "test")
-    for part in parts:
-        size = len(partition(items, split, protocol, part).gallery)
+    k = default_k(items, split, name, gallery, query) if k is None else k
+    protocol = Protocol(
+        name, k, select, split_spec, split.hash, content_hash, synthetic, centre, features, gallery, query,
+        "labels" if "labels" in items.payload else "class",
+    )  # fmt: skip
+    sizes = {part: _num_candidates(partition(items, split, protocol, part)) for part in get_args(Part)}
+    for part, size in sizes.items():
         if not 1 <= k <= size:
             raise ValueError(f"eval/k must be between 1 and the {part} gallery size {size}, got {k}")
-    return protocol
+    ranks = RECALL.get(dataset, OTHER_RECALL) if query == gallery == "photo" else ()
+    recall = tuple(n for n in ranks if n <= min(sizes.values()))
+    return replace(protocol, select=_metric_name(select, k, recall), recall=recall)
+
+
+def _num_candidates(rows: Partition) -> int:
+    """How many gallery items are ranked for a query at the least: all but itself."""
+    return len(rows.gallery) - bool(np.isin(rows.query, rows.gallery).any())
 
 
 def other_split(items: Items, spec: str, like: Protocol) -> tuple[Split, Protocol]:
@@ -125,7 +155,7 @@ def other_split(items: Items, spec: str, like: Protocol) -> tuple[Split, Protoco
     split = assign(items, spec)
     protocol = replace(like, split=spec, split_hash=split.hash)
     for part in get_args(Part):
-        if (size := len(partition(items, split, protocol, part).gallery)) < like.k:
+        if (size := _num_candidates(partition(items, split, protocol, part))) < max(like.k, *like.recall, 1):
             raise ValueError(f"eval/k must be at most the {part} gallery size {size} of split {spec}, got {like.k}")
     return split, protocol
 
@@ -133,9 +163,9 @@ def other_split(items: Items, spec: str, like: Protocol) -> tuple[Split, Protoco
 def partition(items: Items, split: Split, protocol: Protocol, part: Part) -> Partition:
     """Rows for selection (`val`: fit on train) or for the final figure (`test`: fit on train and val)."""
     fit = ["train"] if part == "val" else ["train", "val"]
-    query, gallery = _scored_rows(items, split, protocol.name, part, protocol.gallery)
+    query, gallery = _scored_rows(items, split, protocol.name, part, (protocol.query, protocol.gallery))
     rows = {
-        "train_query": _rows(items, split, QUERY_DOMAIN, fit),
+        "train_query": _rows(items, split, protocol.query, fit),
         "train_gallery": _rows(items, split, protocol.gallery, fit),
         "query": query,
         "gallery": gallery,
@@ -148,7 +178,7 @@ def partition(items: Items, split: Split, protocol: Protocol, part: Part) -> Par
             f"protocol {protocol.name} needs rows for {', '.join(empty)} in part {part} of split {protocol.split}, "
             "got none; choose another split (--set data/split=generalised:0 holds out photos of seen classes)"
         )
-    return Partition(**rows, paired=protocol.gallery != QUERY_DOMAIN)
+    return Partition(**rows, paired=protocol.gallery != protocol.query)
 
 
 def _scored(split: Split, name: str, part: Part) -> tuple[list[str], list[str]]:
@@ -159,13 +189,18 @@ def _scored(split: Split, name: str, part: Part) -> tuple[list[str], list[str]]:
     return (["test"], ["test", "held"]) if name == "generalised" else (["held"], ["held"])
 
 
-def _scored_rows(items: Items, split: Split, name: str, part: Part, domain: str) -> tuple[Indices, Indices]:
-    """Queries and gallery. Where both are sketches each class is parted, in an order that its item ids decide."""
+def _scored_rows(
+    items: Items, split: Split, name: str, part: Part, domains: tuple[str, str]
+) -> tuple[Indices, Indices]:
+    """Queries and gallery. Where both are sketches each class is parted, in an order that its item ids decide; of
+    photos that are retrieved by photos each is on the sides that the data set says (`side`), or on both.
+    """
     query, gallery = (
-        _rows(items, split, side, parts)
-        for side, parts in zip((QUERY_DOMAIN, domain), _scored(split, name, part), strict=True)
+        _rows(items, split, side, parts) for side, parts in zip(domains, _scored(split, name, part), strict=True)
     )
-    if domain != QUERY_DOMAIN:
+    if domains == ("photo", "photo"):
+        return _on_side(items, query, "query"), _on_side(items, gallery, "gallery")
+    if domains != (QUERY_DOMAIN, QUERY_DOMAIN):
         return query, gallery
     rng = np.random.default_rng(20260)
     queries, searched = [query[:0]], [gallery[:0]]
@@ -178,11 +213,17 @@ def _scored_rows(items: Items, split: Split, name: str, part: Part, domain: str)
     return np.sort(np.concatenate(queries)), np.sort(np.concatenate(searched))
 
 
+def _on_side(items: Items, rows: Indices, side: str) -> Indices:
+    if "side" not in items.payload:
+        return rows
+    return rows[np.isin(items.payload["side"].take(rows), [SIDES.index(""), SIDES.index(side)])]
+
+
 def _rows(items: Items, split: Split, domain: str, parts: list[str]) -> Indices:
     return np.flatnonzero((items.domain == domain) & np.isin(split.rows, parts))
 
 
-def _metric_name(select: str, k: int) -> str:
+def _metric_name(select: str, k: int, recall: tuple[int, ...]) -> str:
     names = {
         "precision": f"precision_at_{k}",
         "map_k": f"map_at_{k}_k",
@@ -192,6 +233,7 @@ def _metric_name(select: str, k: int) -> str:
         "acc_at_1": "acc_at_1",
         "acc_at_5": "acc_at_5",
         "acc_at_10": "acc_at_10",
+        **{f"recall_at_{n}": f"recall_at_{n}" for n in recall},
     }
     if select not in names:
         raise ValueError(f"eval/metric must be one of {', '.join(names)}, got {select!r}")

@@ -25,6 +25,10 @@ class Sampler:
     Epoch n depends on `(seed, n)` alone, so that a resumed trial sees the batches of an uninterrupted one. A last batch
     that is not full is dropped. A query without a photo of its own gets one of its class as `positive`; one whose class
     has no other photo is left out where `other_instance` is asked for.
+
+    With `per_class` K a batch has K queries of each of batch_size / K classes, and an epoch is one pass over the
+    classes. A class with fewer than K gives each of its queries as often as any other, one more or less; the source
+    draws them with replacement.
     """
 
     def __init__(
@@ -38,14 +42,18 @@ class Sampler:
         batch_size: int,
         seed: int,
     ) -> None:
-        if not 2 <= batch_size <= len(query):
+        if sampling.per_class is None and not 2 <= batch_size <= len(query):
             raise ValueError(
                 f"train/batch_size must be between 2 and the number of training queries {len(query)}, got {batch_size}"
             )
         self._gallery = _ClassIndex(gallery, class_id, instance_id)
         if "other_instance" in sampling.roles:
             query = self._with_others(query, class_id, instance_id)
-        self._query, self._sampling, self._batch_size, self._seed = query, sampling, min(batch_size, len(query)), seed
+        self._query, self._sampling, self._seed = query, sampling, seed
+        self._batch_size = batch_size if sampling.per_class else min(batch_size, len(query))
+        self._by_class = None if sampling.per_class is None else _ByClass(class_id[query], sampling.per_class)
+        if self._by_class is not None:
+            self._by_class.check(batch_size)
         self._classes = self._gallery.class_positions(class_id[query])
         self._own = self._gallery.own(instance_id[query])
         if "negative" in sampling.roles and self._gallery.num_classes < 2:
@@ -55,12 +63,12 @@ class Sampler:
 
     def __len__(self) -> int:
         """Batches in an epoch."""
-        return len(self._query) // self._batch_size
+        return (len(self._query) if self._by_class is None else len(self._by_class)) // self._batch_size
 
     def epoch(self, number: int, start: int = 0) -> Iterator[IndexBatch]:
         """The batches of one epoch, from batch `start` on."""
         rng = np.random.default_rng([self._seed, number])
-        order = rng.permutation(len(self._query))
+        order = rng.permutation(len(self._query)) if self._by_class is None else self._by_class.order(rng)
         drawn = {role: self._draw(role, rng) for role in self._sampling.roles}
         for batch in range(start, len(self)):
             rows = order[batch * self._batch_size : (batch + 1) * self._batch_size]
@@ -87,6 +95,35 @@ class Sampler:
                 f"{len(kept)} of {len(query)} training queries have one; use more photos a class"
             )
         return kept
+
+
+class _ByClass:
+    """Positions of queries, K of each class."""
+
+    def __init__(self, class_id: Indices, per_class: int) -> None:
+        self._class_id, self._per_class = class_id, per_class
+        _, self._starts, self._sizes = np.unique(np.sort(class_id), return_index=True, return_counts=True)
+
+    def __len__(self) -> int:
+        return len(self._sizes) * self._per_class
+
+    def check(self, batch_size: int) -> None:
+        num_classes, per_class = len(self._sizes), self._per_class
+        if not 1 <= per_class <= batch_size or batch_size % per_class:
+            raise ValueError(
+                f"train/batch_size must be a multiple of the {per_class} items of a class in it, got {batch_size}"
+            )
+        if batch_size > len(self):
+            raise ValueError(
+                f"train/batch_size must be at most {per_class} items of each of the {num_classes} training classes = "
+                f"{len(self)}, got {batch_size}"
+            )
+
+    def order(self, rng: np.random.Generator) -> Indices:
+        """One pass over the classes, in a random order of classes and within each class."""
+        shuffled = np.lexsort((rng.random(len(self._class_id)), self._class_id))
+        of_class = np.arange(self._per_class) % self._sizes[:, None] + self._starts[:, None]  # classes, K
+        return np.asarray(shuffled[rng.permutation(of_class)].ravel())
 
 
 class _ClassIndex:

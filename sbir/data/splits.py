@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sbir.data.items import Array, Items
+from sbir.data.items import DOMAINS, Array, Items, plural
 
 Kind = Literal["zero_shot", "seen"]
 SPECS = "stored, zero_shot:<seed>, generalised:<seed> or seen:<seed>"
@@ -111,13 +111,12 @@ def _check_instances(items: Items, rows: Array) -> None:
 
 
 def _check_sides(items: Items, rows: Array) -> None:
-    words = {"sketch": "sketches", "photo": "photos"}
-    present = [domain for domain in words if (items.domain == domain).any()]
+    present = [domain for domain in DOMAINS if (items.domain == domain).any()]
     for part in ("train", "val", "test"):
         counts = {domain: int(((rows == part) & (items.domain == domain)).sum()) for domain in present}
         if present and min(counts.values()) == 0:
             raise ValueError(
-                f"every split needs {' and '.join(words[domain] for domain in present)}, {part} has "
+                f"every split needs {' and '.join(plural(domain) for domain in present)}, {part} has "
                 f"{' and '.join(map(str, counts.values()))}; take another split or more data"
             )
 

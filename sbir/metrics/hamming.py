@@ -1,6 +1,6 @@
 """Hamming search over packed codes: exact, one query at a time, so that its distances stay in the processor's cache."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sbir.metrics import tied
-from sbir.metrics.identity import Identity
+from sbir.metrics.identity import Identity, own_position
 
 Positions = NDArray[np.int64]
 Distances = NDArray[np.unsignedinteger[Any]]
@@ -117,24 +117,45 @@ class Counted:
     """What lies at each distance 0..K of each query, (Q, K + 1) int64 each, and who is nearest."""
 
     items: Tensor
-    relevant: Tensor  # of the query's class
+    relevant: Tensor  # of the query's class, or with one of its tags
     own: Tensor  # of the query's instance
     top: Tensor  # (Q, keep) positions, ties in gallery order
 
 
 def count(query: Codes, gallery: Codes, query_ids: Identity, gallery_ids: Identity, keep: int) -> Counted:
-    """One pass over all distances: everything that a metric with ties needs, without a sort."""
+    """One pass over all distances: everything that a metric with ties needs, without a sort. No query is counted for
+    itself.
+    """
     tables = np.zeros((3, len(query), gallery.num_bits + 1), np.int64)
-    top = np.empty((len(query), min(keep, len(gallery))), np.int64)
-    rows_of = [_Rows(of.cpu().numpy()) for of in (gallery_ids.labels, gallery_ids.instances)]
-    numbers = [of.tolist() for of in (query_ids.labels, query_ids.instances)]
+    itself = own_position(query_ids, gallery_ids).cpu().numpy()
+    alone = int((itself >= 0).any())
+    top = np.empty((len(query), min(keep, len(gallery) - alone)), np.int64)
+    rows_of = (_relevant(query_ids, gallery_ids), _by_number(query_ids.instances, gallery_ids.instances))
     for row, found in enumerate(distances(query, gallery)):
+        chosen = [rows(row) for rows in rows_of]
+        first = nearest(found, top.shape[1] + alone, gallery.num_bits)
         tables[0, row] = np.bincount(found, minlength=gallery.num_bits + 1)
-        for table, rows, of_queries in zip(tables[1:], rows_of, numbers, strict=True):
-            table[row] = np.bincount(found[rows.of(of_queries[row])], minlength=gallery.num_bits + 1)
-        top[row] = nearest(found, top.shape[1], gallery.num_bits)
+        if itself[row] >= 0:
+            chosen, first = ([rows[rows != itself[row]] for rows in chosen], first[first != itself[row]])
+            tables[0, row, found[itself[row]]] -= 1
+        for table, rows in zip(tables[1:], chosen, strict=True):
+            table[row] = np.bincount(found[rows], minlength=gallery.num_bits + 1)
+        top[row] = first[: top.shape[1]]
     items, relevant, own = map(torch.from_numpy, tables)
     return Counted(items, relevant, own, torch.from_numpy(top))
+
+
+def _relevant(query_ids: Identity, gallery_ids: Identity) -> Callable[[int], Positions]:
+    """Query -> positions of what is relevant to it."""
+    if query_ids.tags is None or gallery_ids.tags is None:
+        return _by_number(query_ids.labels, gallery_ids.labels)
+    query, gallery = query_ids.tags.cpu().numpy(), gallery_ids.tags.T.contiguous().cpu().numpy()  # (Q, L), (L, G)
+    return lambda row: np.flatnonzero(gallery[query[row]].any(0))
+
+
+def _by_number(query: Tensor, gallery: Tensor) -> Callable[[int], Positions]:
+    rows, numbers = _Rows(gallery.cpu().numpy()), query.tolist()
+    return lambda row: rows.of(numbers[row])
 
 
 class _Rows:
@@ -185,7 +206,7 @@ def score_codes(counted: Counted, gallery: Codes, k: int) -> CodeScores:
         gallery.bytes_per_item,
         {name: values.mean().item() for name, values in figures.items()},
         [(radius, int(found[radius]) / total, int(found[radius]) / int(reached[radius])) for radius in radii],
-        [(n, tied.precision_at_k(of, n).mean().item()) for n in _ranks(len(gallery))],
+        [(n, tied.precision_at_k(of, n).mean().item()) for n in _ranks(int(counted.items.sum(1).min()))],
     )
 
 

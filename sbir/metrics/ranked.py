@@ -70,6 +70,17 @@ def acc_at_k(own: Tensor, k: int) -> Tensor:
     return own[:, :k].any(1).double()
 
 
+def recall_at_k(hits: Tensor, k: int) -> Tensor:
+    """Whether anything relevant is among the first k: "Recall@K" of deep metric learning, not of information retrieval.
+
+    The source calls a query found where fewer than k others are strictly nearer than its best; here ties are ranked.
+
+    >>> recall_at_k(torch.tensor([[False, True, False, True], [False, False, False, True]]), 2).tolist()
+    [1.0, 0.0]
+    """
+    return hits[:, :k].any(1).double()
+
+
 def _sum_of_precisions(hits: Tensor) -> Tensor:
     ranks = torch.arange(1, hits.shape[1] + 1, dtype=torch.float64, device=hits.device)
     return (hits.cumsum(1) / ranks * hits).sum(1)

@@ -1,17 +1,24 @@
 """What no method has to earn (chance) and what none can pass (ceiling), for the counts of one protocol. Both exact."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from sbir.metrics.identity import ACCURACIES, Identity, count_matches, metric_names
+from sbir.metrics.identity import (
+    ACCURACIES,
+    Identity,
+    count_matches,
+    count_relevant,
+    metric_names,
+    num_candidates,
+)
 
 Figure = Callable[[Tensor], Tensor]
 """Relevant gallery items R of each query (Q,) float64, at least 1 -> value of one metric for each (Q,)."""
 
 
-def chance(query: Identity, gallery: Identity, k: int) -> dict[str, float]:
+def chance(query: Identity, gallery: Identity, k: int, recall: Sequence[int] = ()) -> dict[str, float]:
     """Expected value of every metric under a uniformly random ranking, in closed form.
 
     With R relevant among G items, rank i is relevant with probability R/G, and given that, each earlier rank is with
@@ -19,9 +26,9 @@ def chance(query: Identity, gallery: Identity, k: int) -> dict[str, float]:
     R/G · H_n + R(R-1)/(G(G-1)) · (n - H_n), H_n the harmonic number; mAP with a constant divisor divides it.
     `map_at_k_hits` divides by the h hits among the first k ranks: given h these are a random ranking of k items with h
     relevant ones, so that the same sum with R = h, G = k, divided by h, is linear in h for h > 0. `acc_at_n` is the
-    chance that the first n ranks hold one of the query's own photos.
+    chance that the first n ranks hold one of the query's own photos, `recall_at_n` that they hold anything relevant.
     """
-    size = len(gallery.labels)
+    size = num_candidates(query, gallery)
 
     def sum_of_precisions(relevant: Tensor) -> Tensor:
         return _sum_of_precisions(relevant, size, k)
@@ -37,12 +44,13 @@ def chance(query: Identity, gallery: Identity, k: int) -> dict[str, float]:
         f"map_at_{k}_hits": hits,
         f"map_at_{k}_min": lambda relevant: sum_of_precisions(relevant) / relevant.clamp(max=k),
         "map_all": lambda relevant: _sum_of_precisions(relevant, size, size) / relevant,
+        **{f"recall_at_{n}": _chance_of_any(size, n) for n in recall},
     }
-    by_instance: dict[str, Figure] = {f"acc_at_{n}": _chance_of_own(size, min(n, size)) for n in ACCURACIES}
-    return _means(query, gallery, k, by_class, by_instance)
+    by_instance: dict[str, Figure] = {f"acc_at_{n}": _chance_of_any(size, min(n, size)) for n in ACCURACIES}
+    return _means(query, gallery, metric_names(query, gallery, k, recall), by_class, by_instance)
 
 
-def ceiling(query: Identity, gallery: Identity, k: int) -> dict[str, float]:
+def ceiling(query: Identity, gallery: Identity, k: int, recall: Sequence[int] = ()) -> dict[str, float]:
     """Value of every metric under a perfect ranking.
 
     Below 1 where fewer than k gallery items of a class divide by k, and where queries have nothing relevant to find.
@@ -53,21 +61,25 @@ def ceiling(query: Identity, gallery: Identity, k: int) -> dict[str, float]:
         f"map_at_{k}_hits": torch.ones_like,
         f"map_at_{k}_min": torch.ones_like,
         "map_all": torch.ones_like,
+        **{f"recall_at_{n}": torch.ones_like for n in recall},
     }
-    return _means(query, gallery, k, by_class, {f"acc_at_{n}": torch.ones_like for n in ACCURACIES})
+    by_instance: dict[str, Figure] = {f"acc_at_{n}": torch.ones_like for n in ACCURACIES}
+    return _means(query, gallery, metric_names(query, gallery, k, recall), by_class, by_instance)
 
 
 def _means(
-    query: Identity, gallery: Identity, k: int, by_class: Mapping[str, Figure], by_instance: Mapping[str, Figure]
+    query: Identity,
+    gallery: Identity,
+    names: Sequence[str],
+    by_class: Mapping[str, Figure],
+    by_instance: Mapping[str, Figure],
 ) -> dict[str, float]:
     """Mean over queries, 0 for those with nothing relevant: as the metrics themselves count them."""
-    same_class = count_matches(query.labels, gallery.labels).double()
+    relevant = count_relevant(query, gallery).double()
     own = count_matches(query.instances, gallery.instances).double()
-    values = {
-        name: torch.where(same_class > 0, figure(same_class.clamp(min=1)), 0) for name, figure in by_class.items()
-    }
+    values = {name: torch.where(relevant > 0, figure(relevant.clamp(min=1)), 0) for name, figure in by_class.items()}
     values |= {name: torch.where(own > 0, figure(own.clamp(min=1)), 0) for name, figure in by_instance.items()}
-    return {name: values[name].mean().item() for name in metric_names(query, gallery, k)}
+    return {name: values[name].mean().item() for name in names}
 
 
 def _sum_of_precisions(relevant: Tensor, size: int, ranks: int) -> Tensor:
@@ -79,7 +91,7 @@ def _harmonic(count: int) -> float:
     return sum(1 / rank for rank in range(1, count + 1))
 
 
-def _chance_of_own(size: int, ranks: int) -> Figure:
+def _chance_of_any(size: int, ranks: int) -> Figure:
     return lambda relevant: 1 - _none_among(relevant, size, ranks)
 
 

@@ -1,12 +1,13 @@
 """Rank a gallery for every query and score the ranking: exact, chunked, deterministic on ties.
 
 Equal distances are ranked by gallery row order (stores keep their rows in a seeded random order, so this favours no
-class); of Hamming distances, where most are equal, figures are the expectation over all orders. Relevance is the class;
-instance accuracy looks for the query's own instance. A query without any relevant item scores 0 and is counted; how
-many there are is in `Retrieval.num_without_relevant`.
+class); of Hamming distances, where most are equal, figures are the expectation over all orders. Relevance is the class,
+or a shared tag (`Identity.tags`); instance accuracy looks for the query's own instance. A query that stands in the
+gallery itself is not ranked for itself. A query without any relevant item scores 0 and is counted; how many there are
+is in `Retrieval.num_without_relevant`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,14 @@ from torch import Tensor
 
 from sbir.metrics import hamming, ranked, tied
 from sbir.metrics.distances import FUSIONS, GalleryDistances, chunks, fuse, nearest
-from sbir.metrics.identity import Identity, count_matches, metric_names
+from sbir.metrics.identity import (
+    Identity,
+    count_relevant,
+    metric_names,
+    num_candidates,
+    own_position,
+    share_a_tag,
+)
 from sbir.types import Distance, Views
 
 
@@ -44,18 +52,24 @@ def retrieve(
     fusion: str | None = None,
     keep: int = 200,
     chunk: int = 512,
+    recall: Sequence[int] = (),
 ) -> Retrieval:
     """Score Q queries against G gallery items, embedded into the same one or two views, (Q, d) and (G, d) each.
 
     Two views are fused late: the whole grid FUSIONS is scored by `select` in one pass over the distances and the best
     is taken (the first of equals), unless `fusion` fixes it; then nothing else is looked at. `keep` is the length of
     the `top` lists; `chunk` bounds the memory to about `chunk` x G floats a view and changes no figure. With "hamming"
-    the entries of the one view are -1 and +1.
+    the entries of the one view are -1 and +1. `recall` are further ranks n, none of them beyond the gallery: whether
+    something relevant is among the first n (Recall@n of deep metric learning).
     """
     if distance == "hamming":
-        return _retrieve_codes(query, gallery, query_ids, gallery_ids, k=k, select=select, fusion=fusion, keep=keep)
-    ranking = _Ranking(query, gallery, query_ids, gallery_ids, distance=distance, k=k, chunk=chunk)
-    _check_metric(k, ranking.num_gallery, select, ranking.names)
+        return _retrieve_codes(
+            query, gallery, query_ids, gallery_ids, k=k, select=select, fusion=fusion, keep=keep, recall=recall
+        )
+    _check_views(query, gallery, query_ids, gallery_ids)
+    _check_ranks(k, recall, num_candidates(query_ids, gallery_ids))
+    ranking = _Ranking(query, gallery, query_ids, gallery_ids, distance=distance, k=k, chunk=chunk, recall=recall)
+    _check_metric(select, ranking.names)
     if fusion is not None and len(query) == 1:
         raise ValueError(f"fusion must be None for a method with one view, got {fusion!r}")
     if fusion is not None and fusion not in FUSIONS:
@@ -90,14 +104,15 @@ class _Ranking:
         distance: Distance,
         k: int,
         chunk: int,
+        recall: Sequence[int],
     ) -> None:
-        _check_views(query, gallery, query_ids, gallery_ids)
         device = next(iter(query.values())).device
-        self.query_ids = Identity(query_ids.labels.to(device), query_ids.instances.to(device))
-        self.gallery_ids = Identity(gallery_ids.labels.to(device), gallery_ids.instances.to(device))
+        self.query_ids, self.gallery_ids = query_ids.to(device), gallery_ids.to(device)
         self.num_queries, self.num_gallery = len(query_ids.labels), len(gallery_ids.labels)
-        self.num_relevant = count_matches(self.query_ids.labels, self.gallery_ids.labels)
-        self.names = metric_names(self.query_ids, self.gallery_ids, k)
+        self.num_relevant = count_relevant(self.query_ids, self.gallery_ids)
+        self.itself = own_position(self.query_ids, self.gallery_ids)
+        self.num_ranked = num_candidates(query_ids, gallery_ids)
+        self.names = metric_names(self.query_ids, self.gallery_ids, k, recall)
         self.k, self.chunk = k, chunk
         self.views = [GalleryDistances(query[name], gallery[name], distance) for name in query]
 
@@ -108,7 +123,7 @@ class _Ranking:
         for start, stop in chunks(self.num_queries, self.chunk):
             first, second = (view.rows(start, stop) for view in self.views)
             for name in FUSIONS:
-                positions = nearest(fuse(first, second, name), depth)
+                positions = nearest(self._others(fuse(first, second, name), start, stop), depth)
                 values[name].append(score(slice(start, stop), positions).cpu())
         return {name: torch.cat(parts).mean().item() for name, parts in values.items()}
 
@@ -119,8 +134,8 @@ class _Ranking:
         for start, stop in chunks(self.num_queries, self.chunk):
             distances = [view.rows(start, stop) for view in self.views]
             fused = distances[0] if fusion is None else fuse(distances[0], distances[1], fusion)
-            positions = nearest(fused, self.num_gallery)  # map_all needs every rank
-            top.append(positions[:, :keep].cpu())
+            positions = nearest(self._others(fused, start, stop), self.num_gallery)  # map_all needs every rank
+            top.append(positions[:, : min(keep, self.num_ranked)].cpu())
             for name in self.names:
                 values[name].append(self._metric(name)[0](slice(start, stop), positions).cpu())
         return {name: torch.cat(parts) for name, parts in values.items()}, torch.cat(top)
@@ -138,11 +153,24 @@ class _Ranking:
         if name in by_class:
             function, depth = by_class[name], self.num_gallery if name == "map_all" else k
             return lambda queries, positions: function(self._hits(queries, positions), queries), depth
+        if name.startswith("recall_at_"):
+            depth = int(name.removeprefix("recall_at_"))
+            return lambda queries, positions: ranked.recall_at_k(self._hits(queries, positions), depth), depth
         depth = min(int(name.removeprefix("acc_at_")), self.num_gallery)
         return lambda queries, positions: ranked.acc_at_k(self._own(queries, positions[:, :depth]), depth), depth
 
+    def _others(self, distances: Tensor, start: int, stop: int) -> Tensor:
+        """Distances with each query itself moved behind all others."""
+        itself = self.itself[start:stop]
+        if bool((there := itself >= 0).any()):
+            distances[there, itself[there]] = torch.inf
+        return distances
+
     def _hits(self, queries: slice, positions: Tensor) -> Tensor:
-        return self.gallery_ids.labels[positions] == self.query_ids.labels[queries, None]
+        itself = positions == self.itself[queries, None]
+        if self.query_ids.tags is None or self.gallery_ids.tags is None:
+            return (self.gallery_ids.labels[positions] == self.query_ids.labels[queries, None]) & ~itself
+        return share_a_tag(self.query_ids.tags[queries], self.gallery_ids.tags).gather(1, positions) & ~itself
 
     def _own(self, queries: slice, positions: Tensor) -> Tensor:
         instances = self.query_ids.instances[queries, None]
@@ -164,9 +192,14 @@ def _check_views(query: Views, gallery: Views, query_ids: Identity, gallery_ids:
                 raise ValueError(f"{side} view {name!r} must be finite, got NaN or infinity in {count} rows")
 
 
-def _check_metric(k: int, num_gallery: int, select: str, names: tuple[str, ...]) -> None:
-    if not 1 <= k <= num_gallery:
-        raise ValueError(f"k must be between 1 and the gallery size {num_gallery}, got {k}")
+def _check_ranks(k: int, recall: Sequence[int], size: int) -> None:
+    if not 1 <= k <= size:
+        raise ValueError(f"k must be between 1 and the gallery size {size}, got {k}")
+    if wrong := [n for n in recall if not 1 <= n <= size]:
+        raise ValueError(f"ranks of recall must be between 1 and the gallery size {size}, got {wrong[0]}")
+
+
+def _check_metric(select: str, names: tuple[str, ...]) -> None:
     if select not in names:
         raise ValueError(f"select must be one of {', '.join(names)}, got {select!r}")
 
@@ -181,13 +214,15 @@ def _retrieve_codes(
     select: str,
     fusion: str | None,
     keep: int,
+    recall: Sequence[int],
 ) -> Retrieval:
     """As `retrieve`, on packed codes on the CPU, wherever the views are."""
     _check_views(query, gallery, query_ids, gallery_ids)
     if len(query) != 1 or fusion is not None:
         raise ValueError(f"codes are ranked by one view, got {list(query)} and fusion {fusion!r}; fuse before the code")
-    names = metric_names(query_ids, gallery_ids, k)
-    _check_metric(k, len(gallery_ids.labels), select, names)
+    names = metric_names(query_ids, gallery_ids, k, recall)
+    _check_ranks(k, recall, num_candidates(query_ids, gallery_ids))
+    _check_metric(select, names)
     (of_queries,), (of_gallery,) = query.values(), gallery.values()
     packed = hamming.pack(of_gallery)
     counted = hamming.count(hamming.pack(of_queries), packed, query_ids, gallery_ids, keep)
@@ -207,6 +242,8 @@ def _retrieve_codes(
 def _tied_metric(name: str, counted: hamming.Counted, k: int) -> Tensor:
     if name.startswith("acc_at_"):
         return tied.acc_at_k(counted.items, counted.own, int(name.removeprefix("acc_at_")))
+    if name.startswith("recall_at_"):
+        return tied.acc_at_k(counted.items, counted.relevant, int(name.removeprefix("recall_at_")))
     by_class: dict[str, Callable[[tied.Groups], Tensor]] = {
         f"precision_at_{k}": lambda of: tied.precision_at_k(of, k),
         f"map_at_{k}_k": lambda of: tied.map_at_k_k(of, k),

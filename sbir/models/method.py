@@ -1,11 +1,11 @@
 """The one interface that every method implements; the trainer knows no method by name."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import Tensor, nn
 
-from sbir.types import Batch, Distance, Player, Rows, Sampling, Stage, TrainRows, Views
+from sbir.types import Batch, Distance, Domain, Player, Rows, Sampling, Stage, TrainRows, Views
 
 
 class Method(nn.Module, ABC):
@@ -20,7 +20,8 @@ class Method(nn.Module, ABC):
     distance: Distance = "cosine"
     query_columns: ClassVar[tuple[str, ...]] = ("feature",)
     gallery_columns: ClassVar[tuple[str, ...]] = ("feature",)
-    gallery_domain: ClassVar[Literal["photo", "sketch"]] = "photo"  # what it retrieves for a sketch
+    query_domain: ClassVar[Domain] = "sketch"
+    gallery_domain: ClassVar[Domain] = "photo"  # what it retrieves for a query
 
     def fit(self, rows: TrainRows) -> None:
         """See all training rows once, before the first step. Fitted tensors belong into buffers."""

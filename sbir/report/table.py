@@ -9,7 +9,8 @@ from sbir.report.load import Run
 
 NONE = "–"
 _ORDER = {"chance": 0, "baseline": 1, "method": 2, "ceiling": 3}
-_FURTHER = re.compile(r"map_all|acc_at_1")  # beside the maximised metric; the rest is in the long table
+_SHORT = {"precision": "P", "recall": "R"}
+_FURTHER = re.compile(r"map_all|acc_at_1|recall_at_1")  # beside the maximised metric; the rest is in the long table
 
 
 @dataclass(frozen=True)
@@ -104,11 +105,11 @@ def interval(low: float | None, high: float | None) -> str:
 def metric_label(metric: str) -> str:
     """A metric as papers write it, with its denominator where papers differ.
 
-    >>> [metric_label(name) for name in ("precision_at_20", "map_at_20_hits", "map_all", "acc_at_1")]
-    ['P@20', 'mAP@20 (÷ hits)', 'mAP@all', 'acc@1']
+    >>> [metric_label(name) for name in ("precision_at_20", "map_at_20_hits", "map_all", "acc_at_1", "recall_at_1")]
+    ['P@20', 'mAP@20 (÷ hits)', 'mAP@all', 'acc@1', 'R@1']
     """
-    if found := re.fullmatch(r"(precision|acc)_at_(\d+)", metric):
-        return f"{'P' if found[1] == 'precision' else 'acc'}@{found[2]}"
+    if found := re.fullmatch(r"(precision|acc|recall)_at_(\d+)", metric):
+        return f"{_SHORT.get(found[1], found[1])}@{found[2]}"
     if found := re.fullmatch(r"map_at_(\d+)_(k|hits|min)", metric):
         return f"mAP@{found[1]} (÷ {'min(R, k)' if found[2] == 'min' else found[2]})"
     return "mAP@all" if metric == "map_all" else metric

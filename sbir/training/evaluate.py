@@ -45,6 +45,7 @@ def evaluate(
         select=protocol.select,
         fusion=fusion if len(embedded.query) > 1 else None,
         keep=keep,
+        recall=protocol.recall,
     )
 
 
@@ -62,11 +63,16 @@ def embed(method: Method, feed: Feed, protocol: Protocol) -> Embedded:
 
 
 def identity(feed: Feed, rows: Indices) -> Identity:
-    """Classes and instances of store rows, as the metrics take them."""
+    """Classes, instances and labels of store rows, as the metrics take them."""
     items = feed.columns.items
     device = feed.columns.device
     instances = items.instance_id[rows] if feed.partition.paired else np.full(len(rows), -1)
-    return Identity(torch.from_numpy(items.class_id[rows]).to(device), torch.from_numpy(instances).to(device))
+    return Identity(
+        torch.from_numpy(items.class_id[rows]),
+        torch.from_numpy(instances),
+        torch.from_numpy(items.payload["labels"].take(rows) > 0) if "labels" in items.payload else None,
+        torch.from_numpy(rows),
+    ).to(device)
 
 
 def _embed(embed: Callable[[Rows], Views], take: Callable[[Indices], Rows], rows: Indices) -> Views:

@@ -102,6 +102,8 @@ def reopen(folder: Path, store: Path | None = None, name: str | None = None, cod
         centre=trained["centre"],
         features=trained["features"],
         gallery=trained["gallery"],
+        query=trained["query"],
+        dataset=shared.manifest["dataset"],
     )
     rows = partition(items, split, protocol, "test")
     feed = make_feed(Columns(items), rows, method.query_columns, method.gallery_columns, group({}).data)

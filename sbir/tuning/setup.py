@@ -13,7 +13,6 @@ from sbir.data.feed import Columns, Feed, has_pairs, make_feed
 from sbir.data.items import plural
 from sbir.data.loader import Shared
 from sbir.data.protocol import (
-    QUERY_DOMAIN,
     Part,
     Partition,
     Protocol,
@@ -43,8 +42,8 @@ class Setup:
 
     def __init__(self, sweeps: Sequence[Sweep], options: Options) -> None:
         self.options = options
-        sweeps = self._of_one_gallery(sweeps)
-        self.gallery = sweeps[0].method.gallery_domain
+        sweeps = self._of_one_task(sweeps)
+        self.domains = _domains(sweeps[0])
         self._run_settings = _run_defaults(sweeps, options) | {
             key: _single(key, options.wanted[key]) for key in RUN_KEYS if key in options.wanted
         }
@@ -79,9 +78,10 @@ class Setup:
 
     @property
     def columns(self) -> set[str]:
-        """Payload columns that the methods take in."""
+        """Payload columns that the methods take in, and those that say what is scored."""
         methods = [one.sweep.method for one in self.resolved]
-        return {name for method in methods for name in (*method.query_columns, *method.gallery_columns)}
+        wanted = {name for method in methods for name in (*method.query_columns, *method.gallery_columns)}
+        return wanted | ({"labels", "side"} & set(self.items.payload))
 
     def rows(self, part: Part) -> Partition:
         """Store rows of one part of the run's split."""
@@ -164,14 +164,14 @@ class Setup:
         return [Resolved(sweep, scale=self.options.scale, wanted=own, width=width) for sweep, own in both]
 
     @staticmethod
-    def _of_one_gallery(sweeps: Sequence[Sweep]) -> list[Sweep]:
+    def _of_one_task(sweeps: Sequence[Sweep]) -> list[Sweep]:
         """The methods that retrieve what the first one does; a line for each of the others."""
-        domain = sweeps[0].method.gallery_domain
+        first = _domains(sweeps[0])
         for sweep in sweeps:
-            if sweep.method.gallery_domain != domain:
-                own, others = plural(sweep.method.gallery_domain), plural(domain)
+            if _domains(sweep) != first:
+                own, others = (" by ".join(map(plural, reversed(one))) for one in (_domains(sweep), first))
                 print(f"{sweep.name}: not run, it retrieves {own} and the others {others}; run it by itself")
-        return [sweep for sweep in sweeps if sweep.method.gallery_domain == domain]
+        return [sweep for sweep in sweeps if _domains(sweep) == first]
 
     def _check_names(self) -> None:
         for kind in ("name", "label"):
@@ -200,8 +200,8 @@ class Setup:
     def _feed(self, one: Resolved, split: Split) -> Feed:
         """What a method would see of the training rows, without transforms."""
         method, train = one.sweep.method, split.rows == "train"
-        sides = [np.flatnonzero(train & (self.items.domain == domain)) for domain in (QUERY_DOMAIN, self.gallery)]
-        rows = Partition(*sides, *sides, paired=self.gallery != QUERY_DOMAIN)
+        query, gallery = (np.flatnonzero(train & (self.items.domain == domain)) for domain in self.domains)
+        rows = Partition(query, gallery, query, gallery, paired=len(set(self.domains)) > 1)
         return make_feed(Columns(self.items), rows, method.query_columns, method.gallery_columns, TransformSettings())
 
     def _open_store(self) -> None:
@@ -231,7 +231,9 @@ class Setup:
             select=self._run_settings.get("eval/metric", "precision"),
             centre=bool(self._run_settings.get("eval/centre", False)),
             features=self._features(),
-            gallery=self.gallery,
+            gallery=self.domains[1],
+            query=self.domains[0],
+            dataset=self.manifest["dataset"],
         )
 
     def _shared_data(self) -> dict[str, Any]:
@@ -280,6 +282,11 @@ class Setup:
 
     def _num_classes(self, part: str) -> int:
         return len(set(self.items.class_id[self.split.rows == part]))
+
+
+def _domains(sweep: Sweep) -> tuple[str, str]:
+    """What a method takes and what it retrieves for it."""
+    return sweep.method.query_domain, sweep.method.gallery_domain
 
 
 def _run_defaults(sweeps: Sequence[Sweep], options: Options) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def _reference(setup: Setup, name: str, part: Part) -> dict[str, float]:
     rows = setup.rows(part)
     feed = make_feed(Columns(setup.items), rows, (), (), TransformSettings())
     figure = chance if name == "chance" else ceiling
-    return figure(identity(feed, rows.query), identity(feed, rows.gallery), setup.protocol.k)
+    return figure(identity(feed, rows.query), identity(feed, rows.gallery), setup.protocol.k, setup.protocol.recall)
 
 
 def _comparison(setup: Setup, scores: Sequence[finish.Scores]) -> Table | None:

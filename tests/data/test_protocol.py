@@ -102,3 +102,39 @@ def test_of_many_sketches_a_class_gives_a_hundred_queries_and_a_gallery_of_a_tho
     found = partition(many, split, made, "test")
     assert [(many.class_id[found.query] == number).sum() for number in (0, 1)] == [100, 100]
     assert [(many.class_id[found.gallery] == number).sum() for number in (0, 1)] == [1000, 1000]
+
+
+def test_photos_are_retrieved_by_all_other_photos_at_the_published_ranks() -> None:
+    split = assign(items(), "zero_shot:1")
+    made = make_protocol(
+        items(), split, split_spec="x", content_hash="y", synthetic=False, gallery="photo", query="photo",
+        select="recall_at_1", dataset="sop",
+    )  # fmt: skip
+    assert (made.select, made.recall) == ("recall_at_1", (1, 10))  # a gallery of 80 has no rank 100
+    rows = partition(items(), split, made, "test")
+    assert (rows.query == rows.gallery).all()
+    assert not rows.paired
+    assert made.lines()["gallery"] == "all other photos of the unseen classes"
+    assert made.lines()["query"] == "photos"
+    assert "query" not in protocol(split).lines()  # or every older figure would lose its fingerprint
+
+
+def test_a_data_set_may_say_on_which_side_a_photo_is() -> None:
+    side = np.tile([1, 2, 0, 2, 1], len(items()) // 5).astype(np.uint8)  # query, gallery, both
+    sided = replace(items(), payload={"side": Payload([side])})
+    split = assign(sided, "zero_shot:1")
+    made = make_protocol(
+        sided, split, split_spec="x", content_hash="y", synthetic=False, gallery="photo", query="photo"
+    )
+    rows = partition(sided, split, made, "test")
+    assert set(side[rows.query]) == {0, 1}
+    assert set(side[rows.gallery]) == {0, 2}
+
+
+def test_items_with_labels_are_relevant_by_them() -> None:
+    labels = Payload([np.ones((len(items()), 3), np.uint8)])
+    tagged = replace(items(), payload={"labels": labels})
+    made = make_protocol(tagged, assign(tagged, "seen:0"), split_spec="x", content_hash="y", synthetic=False)
+    assert made.relevant == "labels"
+    assert made.lines()["relevant"] == "photos of a label of the query (accuracy: the query's own photo)"
+    assert made.fingerprint() != protocol(assign(items(), "seen:0")).fingerprint()

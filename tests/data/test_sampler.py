@@ -96,3 +96,38 @@ def test_transforms_are_those_of_their_definition() -> None:
         fit_transform(TransformSettings(feature_dim=7), rows)
     with pytest.raises(ValueError, match="no effect"):
         TransformSettings(pca=2, centre=True)
+
+
+def by_class(per_class: int, batch_size: int) -> Sampler:
+    asked = Sampling((), per_class=per_class)
+    return Sampler(QUERY, GALLERY, CLASS_ID, INSTANCE, sampling=asked, batch_size=batch_size, seed=3)
+
+
+def test_a_batch_of_p_classes_has_k_different_items_of_each() -> None:
+    made = by_class(per_class=3, batch_size=6)
+    assert len(made) == 2
+    seen = set()
+    for number in range(20):
+        batches = list(made.epoch(number))
+        classes = [sorted(set(CLASS_ID[batch.query])) for batch in batches]
+        assert sorted(classes[0] + classes[1]) == [0, 1, 2, 3]  # an epoch is one pass over the classes
+        for batch in batches:
+            assert len(set(batch.query)) == 6
+            assert all((CLASS_ID[batch.query] == number).sum() == 3 for number in set(CLASS_ID[batch.query]))
+            seen |= set(batch.query)
+    assert seen == set(QUERY)
+    assert [list(batch.query) for batch in made.epoch(7, start=1)] == [list(list(made.epoch(7))[1].query)]
+
+
+def test_a_class_of_too_few_gives_its_items_more_than_once_and_all_of_them() -> None:
+    drawn = next(iter(by_class(per_class=8, batch_size=32).epoch(0))).query
+    for number in range(4):
+        counts = np.unique(drawn[CLASS_ID[drawn] == number], return_counts=True)[1]
+        assert sorted(counts) == [1, 1, 1, 1, 2, 2]
+
+
+def test_batches_by_class_must_fit() -> None:
+    with pytest.raises(ValueError, match=r"must be a multiple of the 5 items of a class in it, got 8"):
+        by_class(per_class=5, batch_size=8)
+    with pytest.raises(ValueError, match=r"must be at most 2 items of each of the 4 training classes = 8, got 10"):
+        by_class(per_class=2, batch_size=10)

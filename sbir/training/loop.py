@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ class TrainSettings:
     warmup: int = 1000  # steps of linear warm-up
     clip_norm: float = 1.0  # of the gradient, per player; 0 leaves it alone
     weight_decay: float = 0.0
+    precision: Literal["float32", "bfloat16"] = "float32"  # of matrix products in training; weights stay float32
 
     def __post_init__(self) -> None:
         for name in ("steps", "eval_every", "patience", "batch_size"):
@@ -40,6 +41,8 @@ class TrainSettings:
         for name in ("warmup", "clip_norm", "weight_decay"):
             if getattr(self, name) < 0:
                 raise ValueError(f"train/{name} must be 0 or more, got {getattr(self, name)}")
+        if self.precision not in ("float32", "bfloat16"):
+            raise ValueError(f"train/precision must be float32 or bfloat16, got {self.precision!r}")
         if not 0 <= self.beta1 < 1:
             raise ValueError(f"train/beta1 must be in [0, 1), got {self.beta1}")
 
@@ -61,6 +64,7 @@ class Loop:
     ) -> None:
         self.method, self.step = method, 0
         self._feed, self._settings, self._seed = feed, settings, seed
+        self._device = feed.columns.device.type
         self._stages = method.stages() if method.players() else []
         self._starts = stage_starts(self._stages, settings.steps if steps is None else steps)
         self._optimizers = [[self._optimizer(player) for player in stage.players] for stage in self._stages]
@@ -133,14 +137,16 @@ class Loop:
     def _update(
         self, player: Player, optimizer: torch.optim.Optimizer, batch: Batch, factor: float
     ) -> dict[str, float]:
-        terms = player.loss(batch)
-        values = {name: value.item() for name, value in terms.items()}
+        with torch.autocast(self._device, torch.bfloat16, enabled=self._settings.precision == "bfloat16"):
+            terms = player.loss(batch)
+        stacked = torch.stack(list(terms.values()))
+        values = dict(zip(terms, stacked.tolist(), strict=True))  # one wait for a GPU, not one a term
         for name, value in values.items():
             if not math.isfinite(value):
                 raise NonFiniteLossError(f"loss term {name} is {value} at step {self.step + 1}")
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(torch.stack(list(terms.values())).sum(), inputs=parameters)
+        torch.autograd.backward(stacked.sum(), inputs=parameters)
         if self._settings.clip_norm:
             torch.nn.utils.clip_grad_norm_(parameters, self._settings.clip_norm)
         warm = min(1.0, (self.step + 1) / self._settings.warmup) if self._settings.warmup else 1.0

@@ -14,6 +14,7 @@ from sbir.data.loader import Shared
 from sbir.data.protocol import Protocol, other_split
 from sbir.data.splits import Split
 from sbir.models.method import Method
+from sbir.training.memory import keep_freed_memory, return_freed_memory
 from sbir.training.run import Job, Refit, Run, Source, as_json
 
 VALUE = "value"  # best value so far of the maximised metric: what searcher and scheduler look at
@@ -37,6 +38,7 @@ class Trial(tune.Trainable):  # type: ignore[misc, unused-ignore]
     def setup(self, config: dict[str, Any], *, shared: Shared, constants: Constants) -> None:  # type: ignore[override]
         """Called once per process; `reset_config` serves every further trial."""
         torch.set_num_threads(constants.threads)
+        keep_freed_memory()
         self._constants = constants
         self._source = {"store": shared.path, "backbone": shared.manifest["backbone"]}
         self._splits: dict[str, tuple[Split, Protocol]] = {}
@@ -47,6 +49,7 @@ class Trial(tune.Trainable):  # type: ignore[misc, unused-ignore]
         """Take the next trial; it is built in `step`, where its errors are caught."""
         self._job = Job(**new_config["job"])
         self._run: Run | None = None
+        return_freed_memory()
         return True
 
     def step(self) -> dict[str, Any]:

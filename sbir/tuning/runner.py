@@ -1,6 +1,9 @@
 """One sweep from the checked request to the written report."""
 
+import os
 import shutil
+import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -64,7 +67,8 @@ class Runner:
         with self._ray() as slots:
             folder.note_device(self.folder, slots.device)
             shared = share(setup.store, setup.columns)
-            # Closed forms take a minute at full width: they are solved while trials run, and wait for nobody.
+            # Closed forms take a minute at full width: they are solved beside the trials, mostly when a core has none,
+            # since a phase ends or the finalists are odd in number.
             with ThreadPoolExecutor(1) as beside:
                 baselines = beside.submit(self._baselines)
                 self._run_trials(studies, slots, shared)
@@ -95,7 +99,9 @@ class Runner:
         self._journal.close()
 
     def _baselines(self) -> tuple[list[Baseline], dict[str, list[Baseline]]]:
-        """On the run's split, and on each of `--splits`."""
+        """On the run's split, and on each of `--splits`, in a thread that takes what trials leave of the cores."""
+        if sys.platform == "linux":
+            os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
         setup, columns = self.setup, Columns(self.setup.items)
         given = setup.feature_dim, setup.untrained
         own = score_baselines(columns, setup.split, setup.protocol, *given)

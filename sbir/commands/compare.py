@@ -21,9 +21,9 @@ def add(commands: Commands) -> None:
 def _compare(args: argparse.Namespace) -> None:
     from sbir.report.compare import compare
     from sbir.report.compare_text import as_csv, as_latex, as_markdown, print_comparison
-    from sbir.report.load import load_run
+    from sbir.report.load import load_run, runs_in
 
-    runs = [load_run(path) for path in args.runs]
+    runs = [load_run(run) for path in args.runs for run in runs_in(path)]
     found = compare(runs, args.metric)
     if args.figures is not None:
         from sbir.report.print_figures import write_figures

@@ -15,13 +15,15 @@ def add(commands: Commands) -> None:
 
 
 def _report(args: argparse.Namespace) -> None:
+    from sbir.report.load import runs_in
     from sbir.report.page import write_joint_report, write_report
 
-    if len(args.runs) == 1:
+    runs = [run for path in args.runs for run in runs_in(path)]
+    if len(runs) == 1:
         if args.out is not None:
             raise ValueError(
                 f"--out is for several runs, one run's page lies in its folder, got --out {args.out}; leave it out"
             )
-        print(f"wrote {write_report(args.runs[0])}")
+        print(f"wrote {write_report(runs[0])}")
     else:
-        print(f"wrote {write_joint_report(args.runs, args.out or Path('comparison.html'))}")
+        print(f"wrote {write_joint_report(runs, args.out or Path('comparison.html'))}")

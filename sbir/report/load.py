@@ -11,6 +11,7 @@ import pandas as pd
 
 from sbir.tracking.rows import read_rows
 
+DATA_SETS = "data_sets.json"  # in the folder of a sweep on several data sets: its runs, which lie beside it
 _NEEDED = ("manifest.json", "summary.json", "trials.parquet", "per_query.parquet")
 
 
@@ -67,7 +68,17 @@ def load_run(path: str | Path) -> Run:
     )
 
 
+def runs_in(path: Path) -> list[Path]:
+    """The run itself, or the runs of a sweep on several data sets."""
+    if not (path / DATA_SETS).is_file():
+        return [path]
+    return [path.parent / Path(str(name)).name for name in _read_object(path / DATA_SETS, ("runs",))["runs"]]
+
+
 def _check(path: Path) -> None:
+    if (path / DATA_SETS).is_file():
+        named = ", ".join(str(run) for run in runs_in(path))
+        raise ValueError(f"one run is wanted, {path} stands for several; name one of {named}")
     if not (path / "manifest.json").is_file():
         raise ValueError(f"a run is a folder with manifest.json, {path} has none; name a folder below runs/")
     lacking = [name for name in _NEEDED if not (path / name).is_file()]

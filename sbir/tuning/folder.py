@@ -27,12 +27,17 @@ def choose_folder(options: Options, request: dict[str, Any]) -> tuple[Path, bool
     if options.name is not None:
         return _named(options, request)
     found = [path.parent for path in options.runs.glob(f"{options.script}-*/{MANIFEST}")]
-    open_runs = [path for path in found if not (path / SUMMARY).exists() and _request(path) == request]
+    open_runs = [path for path in found if not (path / SUMMARY).exists() and held_request(path) == request]
     if open_runs:
         return max(open_runs, key=lambda path: (path / MANIFEST).stat().st_mtime), True
+    return options.runs / new_name(options), False
+
+
+def new_name(options: Options) -> str:
+    """The script's name and the time, which no run has yet."""
     stem = f"{options.script}-{datetime.now():%Y%m%d-%H%M}"
     names = [stem, *(f"{stem}-{number}" for number in range(2, 1000))]
-    return next(options.runs / name for name in names if not (options.runs / name).exists()), False
+    return next(name for name in names if not (options.runs / name).exists())
 
 
 def _named(options: Options, request: dict[str, Any]) -> tuple[Path, bool]:
@@ -40,17 +45,11 @@ def _named(options: Options, request: dict[str, Any]) -> tuple[Path, bool]:
     if not (folder / MANIFEST).exists():
         if options.extend:
             raise ValueError(f"--extend needs a run to go on with, {folder} is none; leave --extend out")
-        if folder.exists() and any(folder.iterdir()):
+        if holds_files(folder):
             raise ValueError(f"a new run needs a new or empty folder, {folder} holds other files; take another --name")
         return folder, False
-    held = _request(folder)
-    ignored = {"trials"} if options.extend else set()
-    differing = sorted(key for key in request if request[key] != held.get(key) and key not in ignored)
-    if differing:
-        got = ", ".join(f"{key}: {held.get(key)!r} there, {request[key]!r} asked" for key in differing)
-        raise ValueError(
-            f"a run goes on with the settings it began with, {folder} differs ({got}); take another --name"
-        )
+    held = held_request(folder)
+    check_same(folder, held, request, extend=options.extend)
     if (folder / SUMMARY).exists():
         if not options.extend:
             raise ValueError(f"{folder} is finished; take another --name, or --extend --trials N to go on with it")
@@ -61,7 +60,27 @@ def _named(options: Options, request: dict[str, Any]) -> tuple[Path, bool]:
     return folder, True
 
 
-def _request(folder: Path) -> dict[str, Any]:
+def holds_files(folder: Path) -> bool:
+    """Whether there is more in a folder than a run leaves that was killed before its manifest was written."""
+    left = {JOURNAL, DIFF, f"{MANIFEST}.part"}
+    journal = folder / JOURNAL
+    begun = journal.exists() and journal.stat().st_size > 0
+    return folder.exists() and (begun or any(path.name not in left for path in folder.iterdir()))
+
+
+def check_same(folder: Path, held: dict[str, Any], request: dict[str, Any], *, extend: bool) -> None:
+    """Raise where a run began with other settings; only `--extend` may ask for other `--trials`."""
+    ignored = {"trials"} if extend else set()
+    differing = sorted(key for key in request if request[key] != held.get(key) and key not in ignored)
+    if differing:
+        got = ", ".join(f"{key}: {held.get(key)!r} there, {request[key]!r} asked" for key in differing)
+        raise ValueError(
+            f"a run goes on with the settings it began with, {folder} differs ({got}); take another --name"
+        )
+
+
+def held_request(folder: Path) -> dict[str, Any]:
+    """What a run was asked for, as its manifest has it."""
     try:
         request: dict[str, Any] = json.loads((folder / MANIFEST).read_text())["request"]
     except (ValueError, KeyError, OSError) as error:

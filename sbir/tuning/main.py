@@ -8,10 +8,14 @@ from pathlib import Path
 
 from sbir.tuning import quiet  # isort: skip  (before Ray is imported)
 from sbir.tuning.collect import choose, sweeps_in
+from sbir.tuning.data_sets import DataSets
 from sbir.tuning.options import TRIALS, Options, parse
 from sbir.tuning.runner import Runner
+from sbir.tuning.setup import Setup
 from sbir.tuning.sweep import Sweep
 from sbir.tuning.tune import InterruptedSweepError
+
+STOPPED = 130  # exit status after a signal
 
 
 def main(*sweeps: Sweep, doc: str | None = None, argv: Sequence[str] | None = None, trials: int = TRIALS) -> None:
@@ -30,17 +34,29 @@ def main(*sweeps: Sweep, doc: str | None = None, argv: Sequence[str] | None = No
         sys.exit(2)
     except KeyboardInterrupt:
         print(f"{script}: stopped before any trial; nothing is lost", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(STOPPED)
 
 
 def run(sweeps: Sequence[Sweep], options: Options) -> int:
-    """Run one sweep to its report; the exit status."""
+    """Run one sweep to its report, on several data sets to the table of them all; the exit status."""
     quiet.silence()
-    runner = Runner(sweeps, options, started=(time.monotonic(), datetime.now()))
+    if len(options.data) < 2:
+        return _run(Setup(sweeps, options))
+    data_sets, status = DataSets(sweeps, options), 0
+    for setup in data_sets.setups():
+        status = max(status, _run(setup))
+        if status == STOPPED:
+            return status
+    data_sets.compare()
+    return status
+
+
+def _run(setup: Setup) -> int:
+    runner = Runner(setup, started=(time.monotonic(), datetime.now()))
     try:
         return runner.run()
     except InterruptedSweepError:
         print(f"\nstopped; the same command goes on with {runner.folder}", file=sys.stderr)
-        return 130
+        return STOPPED
     finally:
         runner.close()

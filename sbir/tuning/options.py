@@ -19,7 +19,7 @@ class Options:
     """What a user asked for."""
 
     script: str
-    data: Path | None
+    data: tuple[Path, ...]  # a run on each; none: on the embedded data
     stage: str
     methods: str | None
     also: list[Path]
@@ -44,7 +44,14 @@ def parse(script: str, doc: str | None, argv: Sequence[str] | None = None, *, tr
     """Read the flags; argparse itself ends the process with status 2 on a bad one."""
     parser = argparse.ArgumentParser(prog=script, description=doc, allow_abbrev=False)
     add = parser.add_argument
-    add("--data", type=Path, metavar="STORE", help="feature store; the embedded synthetic data when left out")
+    add(
+        "--data",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="STORE",
+        help="feature store, or several: --data A --data B; the embedded synthetic data when left out",
+    )
     add("--stage", choices=("search", "published", "ablate"), default="search", help="search; source's rows; ablation")
     add("--methods", metavar="NAMES", help="which of the script's methods, by name, with commas (default all)")
     add("--also", type=Path, action="append", default=[], metavar="SCRIPT", help="add the sweeps of another script")
@@ -102,7 +109,7 @@ def _options(script: str, given: argparse.Namespace, trials: int) -> Options:
     scale = given.scale or ("paper" if torch.cuda.is_available() and not given.smoke else "demo")
     return Options(
         script=script,
-        data=given.data,
+        data=tuple(given.data),
         stage=given.stage,
         methods=given.methods,
         also=given.also,

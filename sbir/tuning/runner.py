@@ -5,7 +5,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
@@ -25,13 +25,11 @@ from sbir.training.settings import group
 from sbir.training.trial import Constants
 from sbir.tuning import finish, folder
 from sbir.tuning.journal import Journal
-from sbir.tuning.options import Options
 from sbir.tuning.phases import Phases, other_splits
 from sbir.tuning.rungs import Rungs, rung_levels
 from sbir.tuning.setup import THREADS, Setup
 from sbir.tuning.studies import Studies
 from sbir.tuning.summary import write_tables
-from sbir.tuning.sweep import Sweep
 from sbir.tuning.tune import ClusterError, Slots, check_shared, ray_session, run_trials
 from sbir.tuning.watch import Watch
 
@@ -41,11 +39,11 @@ STEP_LIMIT = 3600.0  # seconds without a report after which a trial counts as ha
 class Runner:
     """Holds a run's folder and journal while its trials run; the tables are written from them at the end."""
 
-    def __init__(self, sweeps: Sequence[Sweep], options: Options, *, started: tuple[float, datetime]) -> None:
+    def __init__(self, setup: Setup, *, started: tuple[float, datetime]) -> None:
         torch.set_num_threads(THREADS)  # baselines are to give the same figures on every number of cores
         self._started = started
-        self.setup = Setup(sweeps, options)
-        self.folder, self._resumed = folder.choose_folder(options, self.setup.request())
+        self.setup = setup
+        self.folder, self._resumed = folder.choose_folder(setup.options, setup.request())
         self._journal = Journal(self.folder / folder.JOURNAL)
         if not self._resumed:
             folder.write_manifest(self.folder, {"name": self.folder.name, **self.setup.describe()})

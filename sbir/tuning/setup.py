@@ -206,8 +206,8 @@ class Setup:
 
     def _open_store(self) -> None:
         options = self.options
-        if options.data is not None:
-            self.store = options.data
+        if options.data:
+            (self.store,) = options.data
         elif options.smoke:
             self.store = options.runs / "smoke-data"
             if not self.store.exists():

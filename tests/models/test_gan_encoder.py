@@ -77,3 +77,21 @@ def test_bad_settings_and_pictures_are_refused() -> None:
         small(GANEncoder, filters="wide")
     with pytest.raises(ValueError, match="multiple of 16"):
         network("large", 8, 40)
+
+
+def test_the_encoder_remembers_the_statistics_of_real_drawings_alone() -> None:
+    model = small(GANEncoder).train()
+    assert isinstance(model, GANEncoder)
+    norm = next(layer for layer in model.encoder if isinstance(layer, nn.BatchNorm2d))
+    seen: list[torch.Tensor] = []
+    norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    discriminator, generator = model.players()
+    discriminator.loss(batch(model))
+    generator.loss(batch(model))
+    real, *drawn = seen
+    assert len(drawn) == 2
+    assert norm.running_mean is not None
+    assert norm.momentum is not None
+    wanted = norm.momentum * real.mean((0, 2, 3))  # the running mean begins at 0
+    assert torch.allclose(norm.running_mean, wanted, atol=1e-6)
+    assert not any(torch.allclose(one.mean((0, 2, 3)), real.mean((0, 2, 3)), atol=1e-3) for one in drawn)

@@ -128,4 +128,10 @@ def _versions(packages: Sequence[str]) -> dict[str, str]:
 
 
 def _text(cell: object) -> str:
-    return f"{cell:.3g}" if isinstance(cell, float) and abs(cell) < 1000 else f"{cell:,.0f}" if isinstance(cell, float) else str(cell)
+    return (
+        f"{cell:.3g}"
+        if isinstance(cell, float) and abs(cell) < 1000
+        else f"{cell:,.0f}"
+        if isinstance(cell, float)
+        else str(cell)
+    )

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 
 import torch
@@ -99,7 +99,8 @@ class Runner:
     def _baselines(self) -> tuple[list[Baseline], dict[str, list[Baseline]]]:
         """On the run's split, and on each of `--splits`, in a thread that takes what trials leave of the cores."""
         if sys.platform == "linux":
-            os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
+            with suppress(PermissionError):  # some containers forbid it
+                os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
         setup, columns = self.setup, Columns(self.setup.items)
         given = setup.feature_dim, setup.untrained
         own = score_baselines(columns, setup.split, setup.protocol, *given)

@@ -1,6 +1,5 @@
 """`train/precision`: bfloat16 matrix products are an option of training that changes nothing else."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest

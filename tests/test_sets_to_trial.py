@@ -10,17 +10,20 @@ import scipy.io
 
 from sbir.cli import main
 from sbir.data.dataset import Dataset, identities, told_columns
-from sbir.data.feed import Columns
+from sbir.data.feed import Columns, make_feed
 from sbir.data.items import Payload
 from sbir.data.loader import Shared
 from sbir.data.pictures import pixels
-from sbir.data.protocol import make_protocol
+from sbir.data.protocol import make_protocol, partition
 from sbir.data.readers import read_dataset
 from sbir.data.splits import assign
 from sbir.data.store import verify_store
 from sbir.data.store_write import write_store
+from sbir.data.transform import TransformSettings
 from sbir.features.extract import extract
+from sbir.models.raw import Raw
 from sbir.models.triplet import Triplet
+from sbir.training.evaluate import evaluate
 from sbir.training.run import Job, Run
 from tests.data import miniatures
 
@@ -92,6 +95,26 @@ def test_sketches_and_photos_reach_a_trial(
     else:
         row = trial(store, tmp_path / "trial", COARSE, "precision")
         assert 0 <= float(str(row["val/precision_at_1"])) <= 1
+
+
+def test_what_people_chose_for_qmuls_sketches_is_held_against_the_ranking(tmp_path: Path) -> None:
+    store = stored(read_dataset(miniatures.qmul_v1(tmp_path / "data")), tmp_path / "store")
+    items = Shared.mapped(store).items()
+    split = assign(items, "stored")
+    protocol = make_protocol(items, split, split_spec="stored", content_hash="x", synthetic=False, k=1)
+    rows = partition(items, split, protocol, "test")
+    feed = make_feed(Columns(items), rows, ("feature",), ("feature",), TransformSettings())
+    found = evaluate(Raw(feed.spec()), feed, protocol).per_query["triplet_agreement"]
+    feature = items.payload["feature"].take(np.arange(len(items)))
+    unit = feature / np.linalg.norm(feature, axis=1, keepdims=True)
+    photo = {str(items.item_id[row]): row for row in rows.gallery}
+    for query, share in zip(rows.query, found.tolist(), strict=True):
+        what, _, _, name = str(items.item_id[query]).split("/")  # <number>.png has one choice: its own before the other
+        own, other = (
+            unit[photo[f"{what}/test/images/{one}"]] @ unit[query]
+            for one in (name, {"7.png": "8.png", "8.png": "7.png"}[name])
+        )
+        assert share == float(own > other)
 
 
 @pytest.mark.parametrize("write", [miniatures.cub, miniatures.cars, miniatures.sop, miniatures.inshop])

@@ -1,12 +1,12 @@
 """A data set on disk as items, whatever its layout was."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from sbir.data.items import Items, Payload, plural
+from sbir.data.items import Array, Items, Payload, plural
 
 SIDES = ("", "query", "gallery")  # the column `side` holds the position
 
@@ -25,6 +25,7 @@ class Item:
     text: str = ""  # of the domain text
     labels: tuple[int, ...] = ()  # of multi-label data: positions in `Dataset.label_names`
     side: str = ""  # "query" | "gallery" where a test photo is only one of them, else both
+    choices: tuple[tuple[str, str], ...] = ()  # of a sketch: pairs of instances, people found the first more like it
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,13 @@ class Dataset:
     domains: tuple[str, ...] = ("sketch", "photo")  # the domains that every class must have
     least_classes: int = 2  # 1 where the items of one class are told apart by their pairs
     label_names: tuple[str, ...] = ()  # of multi-label data
-    triplets: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
-    # item id of a sketch -> pairs of photos' item ids, the first of which people found more like the sketch
 
 
 def identities(items: Sequence[Item]) -> Items:
     """Items without payload: class and instance names become numbers, in the order of their names."""
     class_names = sorted({item.class_name for item in items})
-    instances = sorted({item.instance for item in items if item.instance is not None})
     class_of = {name: number for number, name in enumerate(class_names)}
-    instance_of: dict[str | None, int] = {name: number for number, name in enumerate(instances)}
+    instance_of = _instance_numbers(items)
     return Items(
         item_id=np.array([item.item_id for item in items], dtype=object),
         domain=np.array([item.domain for item in items], dtype=object),
@@ -58,10 +56,17 @@ def identities(items: Sequence[Item]) -> Items:
     )
 
 
-def told_columns(items: Sequence[Item]) -> dict[str, Payload]:
-    """What the data set itself tells of its items, as uint8 columns, each only where some item has it.
+def _instance_numbers(items: Sequence[Item]) -> dict[str | None, int]:
+    instances = sorted({item.instance for item in items if item.instance is not None})
+    return {name: number for number, name in enumerate(instances)}
 
-    `labels` (n, L) multi-hot; `side` () as a position in `SIDES`; `text` (n, bytes) UTF-8, filled up with zeros.
+
+def told_columns(items: Sequence[Item]) -> dict[str, Payload]:
+    """What the data set itself tells of its items, as columns of uint8, each only where some item has it.
+
+    `labels` (n, L) multi-hot; `side` () as a position in `SIDES`; `text` (n, bytes) UTF-8, filled up with zeros;
+    `choices` (n, T, 2) int32, pairs of instance ids of which people found the first more like the sketch, filled up
+    with -1.
     """
     columns: dict[str, Payload] = {}
     if width := 1 + max((label for item in items for label in item.labels), default=-1):
@@ -71,6 +76,8 @@ def told_columns(items: Sequence[Item]) -> dict[str, Payload]:
         columns["labels"] = Payload([labels])
     if any(item.side for item in items):
         columns["side"] = Payload([np.array([SIDES.index(item.side) for item in items], np.uint8)])
+    if most := max((len(item.choices) for item in items), default=0):
+        columns["choices"] = Payload([_choices(items, most)])
     if any(item.text for item in items):
         coded = [item.text.encode() for item in items]
         text = np.zeros((len(items), max(map(len, coded))), np.uint8)
@@ -78,6 +85,14 @@ def told_columns(items: Sequence[Item]) -> dict[str, Payload]:
             text[row, : len(one)] = np.frombuffer(one, np.uint8)
         columns["text"] = Payload([text])
     return columns
+
+
+def _choices(items: Sequence[Item], most: int) -> Array:
+    number, choices = _instance_numbers(items), np.full((len(items), most, 2), -1, np.int32)
+    for row, item in enumerate(items):
+        for place, pair in enumerate(item.choices):
+            choices[row, place] = [number.get(instance, -1) for instance in pair]
+    return choices
 
 
 def check_classes(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 ACCURACIES = (1, 5, 10)
+AGREEMENT = "triplet_agreement"
 
 
 @dataclass(frozen=True)
@@ -14,22 +15,29 @@ class Identity:
     """Who the items are: `labels` (n,) int64, and `instances` (n,) int64 with -1 where the instance is not known.
 
     With `tags` (n, L) bool, multi-label data, items are relevant to each other that share a tag; without, those of one
-    label. `rows` (n,) int64 number the items themselves: an item is not retrieved for itself.
+    label. `rows` (n,) int64 number the items themselves: an item is not retrieved for itself. `choices` (n, T, 2) int64
+    are pairs of instances of which people found the first more like the item; unused places are -1.
     """
 
     labels: Tensor
     instances: Tensor
     tags: Tensor | None = None
     rows: Tensor | None = None
+    choices: Tensor | None = None
 
     def to(self, device: torch.device) -> "Identity":
         """The same, on a device."""
-        tags, rows = (None if value is None else value.to(device) for value in (self.tags, self.rows))
-        return Identity(self.labels.to(device), self.instances.to(device), tags, rows)
+        rest = (self.tags, self.rows, self.choices)
+        return Identity(
+            self.labels.to(device),
+            self.instances.to(device),
+            *(None if value is None else value.to(device) for value in rest),
+        )
 
 
 def metric_names(query_ids: Identity, gallery_ids: Identity, k: int, recall: Sequence[int] = ()) -> tuple[str, ...]:
-    """Metrics that `retrieve` gives for these items; instance accuracy only where some instances pair up.
+    """Metrics that `retrieve` gives for these items; instance accuracy only where some instances pair up, and agreement
+    with people's choices only where each query has some between photos of the gallery.
 
     >>> ids = Identity(torch.tensor([0, 1]), torch.tensor([-1, -1]))
     >>> metric_names(ids, ids, 2, recall=[1])
@@ -37,7 +45,13 @@ def metric_names(query_ids: Identity, gallery_ids: Identity, k: int, recall: Seq
     """
     by_class = (f"precision_at_{k}", f"map_at_{k}_k", f"map_at_{k}_hits", f"map_at_{k}_min", "map_all")
     paired = bool(count_matches(query_ids.instances, gallery_ids.instances).any())
-    return (*by_class, *(f"recall_at_{n}" for n in recall), *(f"acc_at_{n}" for n in ACCURACIES if paired))
+    chosen = chosen_positions(query_ids, gallery_ids) is not None
+    return (
+        *by_class,
+        *(f"recall_at_{n}" for n in recall),
+        *(f"acc_at_{n}" for n in ACCURACIES if paired),
+        *([AGREEMENT] if chosen else []),
+    )
 
 
 def count_matches(query: Tensor, gallery: Tensor) -> Tensor:
@@ -83,6 +97,26 @@ def own_position(query_ids: Identity, gallery_ids: Identity) -> Tensor:
     rows, order = gallery_ids.rows.sort()
     found = torch.searchsorted(rows, query_ids.rows).clamp(max=len(rows) - 1)
     return torch.where(rows[found] == query_ids.rows, order[found], -1)
+
+
+def chosen_positions(query_ids: Identity, gallery_ids: Identity) -> Tensor | None:
+    """Where in the gallery the photos of the queries' choices stand, (Q, T, 2) int64, -1 where one of a pair does not.
+
+    None where some query has no pair that can be judged.
+
+    >>> ids = Identity(torch.tensor([0]), torch.tensor([7]), choices=torch.tensor([[[7, 9], [7, 8]]]))
+    >>> photos = Identity(torch.tensor([0, 0]), torch.tensor([9, 7]))
+    >>> chosen_positions(ids, photos)
+    tensor([[[ 1,  0],
+             [-1, -1]]])
+    """
+    if query_ids.choices is None:
+        return None
+    instances, order = gallery_ids.instances.sort(stable=True)
+    choices = query_ids.choices.to(instances.device)
+    found = torch.searchsorted(instances, choices.contiguous()).clamp(max=len(instances) - 1)
+    there = ((instances[found] == choices) & (choices >= 0)).all(2, keepdim=True)
+    return order[found].where(there, -1) if bool(there.any(1).all()) else None
 
 
 def num_candidates(query_ids: Identity, gallery_ids: Identity) -> int:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sbir.metrics.identity import (
     ACCURACIES,
+    AGREEMENT,
     Identity,
     count_matches,
     count_relevant,
@@ -26,7 +27,8 @@ def chance(query: Identity, gallery: Identity, k: int, recall: Sequence[int] = (
     R/G · H_n + R(R-1)/(G(G-1)) · (n - H_n), H_n the harmonic number; mAP with a constant divisor divides it.
     `map_at_k_hits` divides by the h hits among the first k ranks: given h these are a random ranking of k items with h
     relevant ones, so that the same sum with R = h, G = k, divided by h, is linear in h for h > 0. `acc_at_n` is the
-    chance that the first n ranks hold one of the query's own photos, `recall_at_n` that they hold anything relevant.
+    chance that the first n ranks hold one of the query's own photos, `recall_at_n` that they hold anything relevant;
+    of two photos either is as likely the nearer one.
     """
     size = num_candidates(query, gallery)
 
@@ -47,13 +49,15 @@ def chance(query: Identity, gallery: Identity, k: int, recall: Sequence[int] = (
         **{f"recall_at_{n}": _chance_of_any(size, n) for n in recall},
     }
     by_instance: dict[str, Figure] = {f"acc_at_{n}": _chance_of_any(size, min(n, size)) for n in ACCURACIES}
-    return _means(query, gallery, metric_names(query, gallery, k, recall), by_class, by_instance)
+    names = metric_names(query, gallery, k, recall)
+    return _means(query, gallery, names, by_class, by_instance, agreement=0.5)
 
 
 def ceiling(query: Identity, gallery: Identity, k: int, recall: Sequence[int] = ()) -> dict[str, float]:
     """Value of every metric under a perfect ranking.
 
     Below 1 where fewer than k gallery items of a class divide by k, and where queries have nothing relevant to find.
+    Agreement with people's choices is 1 although choices that contradict each other would keep it below.
     """
     by_class: dict[str, Figure] = {
         f"precision_at_{k}": lambda relevant: relevant.clamp(max=k) / k,
@@ -64,7 +68,8 @@ def ceiling(query: Identity, gallery: Identity, k: int, recall: Sequence[int] = 
         **{f"recall_at_{n}": torch.ones_like for n in recall},
     }
     by_instance: dict[str, Figure] = {f"acc_at_{n}": torch.ones_like for n in ACCURACIES}
-    return _means(query, gallery, metric_names(query, gallery, k, recall), by_class, by_instance)
+    names = metric_names(query, gallery, k, recall)
+    return _means(query, gallery, names, by_class, by_instance, agreement=1.0)
 
 
 def _means(
@@ -73,12 +78,15 @@ def _means(
     names: Sequence[str],
     by_class: Mapping[str, Figure],
     by_instance: Mapping[str, Figure],
+    *,
+    agreement: float,
 ) -> dict[str, float]:
     """Mean over queries, 0 for those with nothing relevant: as the metrics themselves count them."""
     relevant = count_relevant(query, gallery).double()
     own = count_matches(query.instances, gallery.instances).double()
     values = {name: torch.where(relevant > 0, figure(relevant.clamp(min=1)), 0) for name, figure in by_class.items()}
     values |= {name: torch.where(own > 0, figure(own.clamp(min=1)), 0) for name, figure in by_instance.items()}
+    values[AGREEMENT] = torch.full_like(relevant, agreement)
     return {name: values[name].mean().item() for name in names}
 
 

@@ -2,9 +2,9 @@
 
 Equal distances are ranked by gallery row order (stores keep their rows in a seeded random order, so this favours no
 class); of Hamming distances, where most are equal, figures are the expectation over all orders. Relevance is the class,
-or a shared tag (`Identity.tags`); instance accuracy looks for the query's own instance. A query that stands in the
-gallery itself is not ranked for itself. A query without any relevant item scores 0 and is counted; how many there are
-is in `Retrieval.num_without_relevant`.
+or a shared tag (`Identity.tags`); instance accuracy looks for the query's own instance; agreement is with what people
+chose (`metrics.choices`). A query that stands in the gallery itself is not ranked for itself. A query without any
+relevant item scores 0 and is counted; how many there are is in `Retrieval.num_without_relevant`.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sbir.metrics import hamming, ranked, tied
+from sbir.metrics import choices, hamming, ranked, tied
 from sbir.metrics.distances import FUSIONS, GalleryDistances, chunks, fuse, nearest
 from sbir.metrics.identity import (
+    AGREEMENT,
     Identity,
+    chosen_positions,
     count_relevant,
     metric_names,
     num_candidates,
@@ -112,6 +114,7 @@ class _Ranking:
         self.num_relevant = count_relevant(self.query_ids, self.gallery_ids)
         self.itself = own_position(self.query_ids, self.gallery_ids)
         self.num_ranked = num_candidates(query_ids, gallery_ids)
+        self.chosen = chosen_positions(self.query_ids, self.gallery_ids)
         self.names = metric_names(self.query_ids, self.gallery_ids, k, recall)
         self.k, self.chunk = k, chunk
         self.views = [GalleryDistances(query[name], gallery[name], distance) for name in query]
@@ -156,6 +159,10 @@ class _Ranking:
         if name.startswith("recall_at_"):
             depth = int(name.removeprefix("recall_at_"))
             return lambda queries, positions: ranked.recall_at_k(self._hits(queries, positions), depth), depth
+        if name == AGREEMENT:
+            assert self.chosen is not None
+            chosen = self.chosen
+            return lambda queries, positions: choices.agreement(positions, chosen[queries]), self.num_gallery
         depth = min(int(name.removeprefix("acc_at_")), self.num_gallery)
         return lambda queries, positions: ranked.acc_at_k(self._own(queries, positions[:, :depth]), depth), depth
 
@@ -226,7 +233,9 @@ def _retrieve_codes(
     (of_queries,), (of_gallery,) = query.values(), gallery.values()
     packed = hamming.pack(of_gallery)
     counted = hamming.count(hamming.pack(of_queries), packed, query_ids, gallery_ids, keep)
-    per_query = {name: _tied_metric(name, counted, k) for name in names}
+    per_query = {name: _tied_metric(name, counted, k) for name in names if name != AGREEMENT}
+    if (chosen := chosen_positions(query_ids, gallery_ids)) is not None:
+        per_query[AGREEMENT] = choices.tied_agreement(of_queries, of_gallery, chosen.to(of_queries.device)).cpu()
     return Retrieval(
         fusion=None,
         curve={},

@@ -10,7 +10,9 @@ from sbir.report.load import Run
 NONE = "–"
 _ORDER = {"chance": 0, "baseline": 1, "method": 2, "ceiling": 3}
 _SHORT = {"precision": "P", "recall": "R"}
-_FURTHER = re.compile(r"map_all|acc_at_1|recall_at_1")  # beside the maximised metric; the rest is in the long table
+_FURTHER = re.compile(
+    r"map_all|acc_at_1|recall_at_1|triplet_agreement"
+)  # beside the maximised metric; the rest is in the long table
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def metric_label(metric: str) -> str:
         return f"{_SHORT.get(found[1], found[1])}@{found[2]}"
     if found := re.fullmatch(r"map_at_(\d+)_(k|hits|min)", metric):
         return f"mAP@{found[1]} (÷ {'min(R, k)' if found[2] == 'min' else found[2]})"
-    return "mAP@all" if metric == "map_all" else metric
+    return {"map_all": "mAP@all", "triplet_agreement": "triplets"}.get(metric, metric)
 
 
 def long_table(run: Run) -> tuple[list[str], list[tuple[str, list[str]]]]:

@@ -63,7 +63,7 @@ def embed(method: Method, feed: Feed, protocol: Protocol) -> Embedded:
 
 
 def identity(feed: Feed, rows: Indices) -> Identity:
-    """Classes, instances and labels of store rows, as the metrics take them."""
+    """Classes, instances, labels and people's choices of store rows, as the metrics take them."""
     items = feed.columns.items
     device = feed.columns.device
     instances = items.instance_id[rows] if feed.partition.paired else np.full(len(rows), -1)
@@ -72,6 +72,7 @@ def identity(feed: Feed, rows: Indices) -> Identity:
         torch.from_numpy(instances),
         torch.from_numpy(items.payload["labels"].take(rows) > 0) if "labels" in items.payload else None,
         torch.from_numpy(rows),
+        torch.from_numpy(items.payload["choices"].take(rows)).long() if "choices" in items.payload else None,
     ).to(device)
 
 

@@ -81,7 +81,7 @@ class Setup:
         """Payload columns that the methods take in, and those that say what is scored."""
         methods = [one.sweep.method for one in self.resolved]
         wanted = {name for method in methods for name in (*method.query_columns, *method.gallery_columns)}
-        return wanted | ({"labels", "side"} & set(self.items.payload))
+        return wanted | ({"labels", "side", "choices"} & set(self.items.payload))
 
     def rows(self, part: Part) -> Partition:
         """Store rows of one part of the run's split."""

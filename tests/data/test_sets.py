@@ -256,8 +256,11 @@ def test_qmul_v1_pairs_by_position_and_keeps_the_triplets(tmp_path: Path) -> Non
     dataset = read_dataset(miniatures.qmul_v1(tmp_path))
     assert (dataset.name, counts(dataset)) == ("qmul-v1", {"photo": 10, "sketch": 10})
     assert set(Counter(item.instance for item in dataset.items).values()) == {2}
-    assert dataset.triplets["shoes/train/sketches/9.png"] == (("shoes/train/images/9.png", "shoes/train/images/7.png"),)
-    assert len(dataset.triplets) == 10
+    chosen = {item.item_id: item.choices for item in dataset.items if item.domain == "sketch"}
+    assert chosen["shoes/train/sketches/9.png"] == (("shoes/train/2", "shoes/train/0"),)
+    photos = {item.instance: item.item_id for item in dataset.items if item.domain == "photo"}
+    assert photos["shoes/train/2"] == "shoes/train/images/9.png"
+    assert all(chosen.values())
 
 
 @pytest.mark.parametrize(("variant", "kind"), [(None, "image"), ("photo=edge", "edge")])

@@ -1,6 +1,5 @@
 """QMUL's shoes and chairs: fine-grained pairs of one class each, versions 1 (Yu et al. 2016) and 2."""
 
-import dataclasses
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -39,16 +38,13 @@ def is_v1(root: Path) -> bool:
 
 
 def read_v1(root: Path, variant: Mapping[str, str]) -> Dataset:
-    """Shoes and chairs by their annotation (with the triplets that people chose), or `.mat` stacks of pictures.
+    """Shoes and chairs by their annotation, or `.mat` stacks of pictures.
 
-    The i-th sketch of a part belongs to its i-th photo. `variant` `photo=edge` takes the stacks of edge maps.
+    The i-th sketch of a part belongs to its i-th photo; the annotation's triplets, two photos each, are people's
+    choices between them. `variant` `photo=edge` takes the stacks of edge maps.
     """
     if found := _annotations(root):
-        parts = [_annotated(root, what, file) for what, file in found.items()]
-        triplets = {sketch: pairs for _, chosen in parts for sketch, pairs in chosen.items()}
-        return dataclasses.replace(
-            _fine("qmul-v1", root, [item for items, _ in parts for item in items]), triplets=triplets
-        )
+        return _fine("qmul-v1", root, [item for what, file in found.items() for item in _annotated(root, what, file)])
     return _fine("qmul-v1", root, list(_from_stacks(root, variant.get("photo", "image"))))
 
 
@@ -122,25 +118,22 @@ def _annotations(root: Path) -> dict[str, Path]:
     return found
 
 
-def _annotated(root: Path, what: str, file: Path) -> tuple[list[Item], dict[str, tuple[tuple[str, str], ...]]]:
+def _annotated(root: Path, what: str, file: Path) -> list[Item]:
     folder = next(base / what for base in (root, root / "sbir_cvpr2016") if (base / what).is_dir())
     table = _json(file)
     items: list[Item] = []
-    triplets: dict[str, tuple[tuple[str, str], ...]] = {}
     for part in ("train", "test"):
         lists = table.get(part) if isinstance(table, dict) else None
         photos, sketches, chosen = _lists(file, part, lists)
-        made = {"photo": [], "sketch": []}  # type: dict[str, list[Item]]
-        for domain, names, below in (("photo", photos, "images"), ("sketch", sketches, "sketches")):
-            for number, name in enumerate(names):
+        own = [f"{what}/{part}/{number}" for number in range(len(photos))]
+        choices = [tuple(_pair(file, own, pair) for pair in pairs) for pairs in chosen]
+        every = [("photo", "images", photos, [()] * len(photos)), ("sketch", "sketches", sketches, choices)]
+        for domain, below, names, told in every:
+            for name, instance, pairs in zip(names, own, told, strict=True):
                 path = inside(folder / part / below, name, source=file)
-                item_id, instance = path.relative_to(root).as_posix(), f"{what}/{part}/{number}"
-                made[domain].append(Item(item_id, domain, what[:-1], instance, str(path), split=part))
-        items += [*made["photo"], *made["sketch"]]
-        ids = [item.item_id for item in made["photo"]]
-        for sketch, pairs in zip(made["sketch"], chosen, strict=True):
-            triplets[sketch.item_id] = tuple(_pair(file, ids, pair) for pair in pairs)
-    return items, triplets
+                item_id = path.relative_to(root).as_posix()
+                items.append(Item(item_id, domain, what[:-1], instance, str(path), split=part, choices=pairs))
+    return items
 
 
 def _lists(file: Path, part: str, lists: Any) -> tuple[list[str], list[str], list[Any]]:
@@ -156,11 +149,11 @@ def _lists(file: Path, part: str, lists: Any) -> tuple[list[str], list[str], lis
     return [str(name) for name in photos], [str(name) for name in sketches], triplets
 
 
-def _pair(file: Path, ids: list[str], pair: Any) -> tuple[str, str]:
+def _pair(file: Path, photos: list[str], pair: Any) -> tuple[str, str]:
     good = isinstance(pair, list | tuple) and len(pair) == 2
-    if not good or not all(isinstance(number, int) and 0 <= number < len(ids) for number in pair):
-        raise ValueError(f"{file}: a triplet must be two numbers of photos from 0 to {len(ids) - 1}, got {pair!r}")
-    return ids[pair[0]], ids[pair[1]]
+    if not good or not all(isinstance(number, int) and 0 <= number < len(photos) for number in pair):
+        raise ValueError(f"{file}: a triplet must be two numbers of photos from 0 to {len(photos) - 1}, got {pair!r}")
+    return photos[pair[0]], photos[pair[1]]
 
 
 def _json(file: Path) -> Any:

@@ -9,7 +9,7 @@ from torch import Tensor
 from sbir.metrics.identity import Identity, chosen_positions, metric_names
 from sbir.metrics.reference import ceiling, chance
 from sbir.metrics.retrieval import retrieve
-from sbir.types import Distance
+from sbir.types import Distance, Views
 
 Q, G, T, D = 70, 40, 6, 8  # more queries than one matrix product takes
 
@@ -68,14 +68,14 @@ def test_it_follows_the_fusion_of_two_views() -> None:
     generator = torch.Generator().manual_seed(0)
     ids = identities(generator)
     views = [{name: torch.randn(size, D, generator=generator) for name in ("a", "b")} for size in (Q, G)]
-    one = {
-        fusion: retrieve(*views, *ids, distance="cosine", k=5, select="acc_at_1", fusion=fusion)
-        for fusion in ("0.0", "1.0")
-    }
-    alone = retrieve(*({"b": view["b"]} for view in views), *ids, distance="cosine", k=5, select="acc_at_1")
-    name = "triplet_agreement"
-    assert one["0.0"].per_query[name].tolist() == alone.per_query[name].tolist()
-    assert one["1.0"].per_query[name].tolist() != alone.per_query[name].tolist()
+
+    def agreed(query: Views, gallery: Views, fusion: str | None) -> list[float]:
+        found = retrieve(query, gallery, ids[0], ids[1], distance="cosine", k=5, select="acc_at_1", fusion=fusion)
+        return found.per_query["triplet_agreement"].tolist()
+
+    alone = agreed({"b": views[0]["b"]}, {"b": views[1]["b"]}, None)
+    assert agreed(views[0], views[1], "0.0") == alone
+    assert agreed(views[0], views[1], "1.0") != alone
 
 
 def test_there_is_no_figure_where_a_query_has_no_choice_to_be_judged_by() -> None:

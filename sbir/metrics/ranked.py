@@ -82,5 +82,9 @@ def recall_at_k(hits: Tensor, k: int) -> Tensor:
 
 
 def _sum_of_precisions(hits: Tensor) -> Tensor:
-    ranks = torch.arange(1, hits.shape[1] + 1, dtype=torch.float64, device=hits.device)
-    return (hits.cumsum(1) / ranks * hits).sum(1)
+    row, place = hits.nonzero(as_tuple=True)
+    counts = hits.sum(1)
+    number = torch.arange(1, len(row) + 1, device=hits.device) - (counts.cumsum(0) - counts)[row]  # of its row's hits
+    precisions = torch.zeros(hits.shape, dtype=torch.float64, device=hits.device)
+    precisions[row, place] = number / (place + 1).double()
+    return precisions.sum(1)

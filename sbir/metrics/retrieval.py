@@ -9,6 +9,7 @@ relevant item scores 0 and is counted; how many there are is in `Retrieval.num_w
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -125,63 +126,91 @@ class _Ranking:
         values: dict[str, list[Tensor]] = {name: [] for name in FUSIONS}
         for start, stop in chunks(self.num_queries, self.chunk):
             first, second = (view.rows(start, stop) for view in self.views)
+            relevant = self._relevant(start, stop)
             for name in FUSIONS:
-                positions = nearest(self._others(fuse(first, second, name), start, stop), depth)
-                values[name].append(score(slice(start, stop), positions).cpu())
+                ranked_ones = self._ranked(fuse(first, second, name), relevant, start, depth)
+                values[name].append(score(ranked_ones).cpu())
         return {name: torch.cat(parts).mean().item() for name, parts in values.items()}
 
     def full(self, fusion: str | None, keep: int) -> tuple[dict[str, Tensor], Tensor]:
         """All metrics, (Q,) each, and the top lists of one fusion."""
+        scores = {name: self._metric(name) for name in self.names}
+        keep = min(keep, self.num_ranked)
+        deepest = max(keep, *(depth for _, depth in scores.values()))
         values: dict[str, list[Tensor]] = {name: [] for name in self.names}
         top = []
         for start, stop in chunks(self.num_queries, self.chunk):
             distances = [view.rows(start, stop) for view in self.views]
             fused = distances[0] if fusion is None else fuse(distances[0], distances[1], fusion)
-            positions = nearest(self._others(fused, start, stop), self.num_gallery)  # map_all needs every rank
-            top.append(positions[:, : min(keep, self.num_ranked)].cpu())
-            for name in self.names:
-                values[name].append(self._metric(name)[0](slice(start, stop), positions).cpu())
+            ranked_ones = self._ranked(fused, self._relevant(start, stop), start, deepest)
+            top.append(ranked_ones.positions[:, :keep].cpu())
+            for name, (score, _) in scores.items():
+                values[name].append(score(ranked_ones).cpu())
         return {name: torch.cat(parts) for name, parts in values.items()}, torch.cat(top)
 
-    def _metric(self, name: str) -> tuple[Callable[[slice, Tensor], Tensor], int]:
-        """A metric as a function of (queries, their ranked positions), and how many ranks it needs."""
+    def _metric(self, name: str) -> tuple[Callable[["_Ranked"], Tensor], int]:
+        """A metric of ranked queries, and how many ranks it needs."""
         k, num_relevant = self.k, self.num_relevant
-        by_class: dict[str, Callable[[Tensor, slice], Tensor]] = {
-            f"precision_at_{k}": lambda hits, _: ranked.precision_at_k(hits, k),
-            f"map_at_{k}_k": lambda hits, _: ranked.map_at_k_k(hits, k),
-            f"map_at_{k}_hits": lambda hits, _: ranked.map_at_k_hits(hits, k),
-            f"map_at_{k}_min": lambda hits, queries: ranked.map_at_k_min(hits, k, num_relevant[queries]),
-            "map_all": lambda hits, _: ranked.map_all(hits),
+        by_class: dict[str, Callable[[_Ranked], Tensor]] = {
+            f"precision_at_{k}": lambda of: ranked.precision_at_k(of.hits, k),
+            f"map_at_{k}_k": lambda of: ranked.map_at_k_k(of.hits, k),
+            f"map_at_{k}_hits": lambda of: ranked.map_at_k_hits(of.hits, k),
+            f"map_at_{k}_min": lambda of: ranked.map_at_k_min(of.hits, k, num_relevant[of.queries]),
         }
         if name in by_class:
-            function, depth = by_class[name], self.num_gallery if name == "map_all" else k
-            return lambda queries, positions: function(self._hits(queries, positions), queries), depth
+            return by_class[name], k
+        if name == "map_all":
+            return lambda of: ranked.map_all(of.hits), self.num_gallery
         if name.startswith("recall_at_"):
             depth = int(name.removeprefix("recall_at_"))
-            return lambda queries, positions: ranked.recall_at_k(self._hits(queries, positions), depth), depth
+            return lambda of: ranked.recall_at_k(of.hits, depth), depth
         if name == AGREEMENT:
             assert self.chosen is not None
             chosen = self.chosen
-            return lambda queries, positions: choices.agreement(positions, chosen[queries]), self.num_gallery
+            return lambda of: choices.agreement(of.positions, chosen[of.queries]), self.num_gallery
         depth = min(int(name.removeprefix("acc_at_")), self.num_gallery)
-        return lambda queries, positions: ranked.acc_at_k(self._own(queries, positions[:, :depth]), depth), depth
+        return lambda of: ranked.acc_at_k(of.own(depth), depth), depth
 
-    def _others(self, distances: Tensor, start: int, stop: int) -> Tensor:
-        """Distances with each query itself moved behind all others."""
-        itself = self.itself[start:stop]
-        if bool((there := itself >= 0).any()):
-            distances[there, itself[there]] = torch.inf
-        return distances
-
-    def _hits(self, queries: slice, positions: Tensor) -> Tensor:
-        itself = positions == self.itself[queries, None]
+    def _relevant(self, start: int, stop: int) -> Tensor:
+        """Which gallery items are relevant to some queries, (B, G) bool; a query is not to itself."""
         if self.query_ids.tags is None or self.gallery_ids.tags is None:
-            return (self.gallery_ids.labels[positions] == self.query_ids.labels[queries, None]) & ~itself
-        return share_a_tag(self.query_ids.tags[queries], self.gallery_ids.tags).gather(1, positions) & ~itself
+            relevant = self.gallery_ids.labels == self.query_ids.labels[start:stop, None]
+        else:
+            relevant = share_a_tag(self.query_ids.tags[start:stop], self.gallery_ids.tags)
+        relevant[self._itself(start, stop)] = False
+        return relevant
 
-    def _own(self, queries: slice, positions: Tensor) -> Tensor:
-        instances = self.query_ids.instances[queries, None]
-        return (self.gallery_ids.instances[positions] == instances) & (instances >= 0)
+    def _ranked(self, distances: Tensor, relevant: Tensor, start: int, depth: int) -> "_Ranked":
+        stop = start + len(distances)
+        distances[self._itself(start, stop)] = torch.inf  # behind all others
+        return _Ranked(nearest(distances, depth), relevant, slice(start, stop), self.query_ids, self.gallery_ids)
+
+    def _itself(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Where some queries stand in the gallery: those that do, and their places."""
+        place = self.itself[start:stop]
+        there = (place >= 0).nonzero()[:, 0]
+        return there, place[there]
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """The nearest gallery items of some queries, and what metrics ask of them, worked out once for all."""
+
+    positions: Tensor  # (B, depth)
+    relevant: Tensor  # (B, G) bool
+    queries: slice
+    query_ids: Identity
+    gallery_ids: Identity
+
+    @cached_property
+    def hits(self) -> Tensor:
+        """Whether the item at each of these ranks is relevant, (B, depth)."""
+        return self.relevant.gather(1, self.positions)
+
+    def own(self, depth: int) -> Tensor:
+        """Whether the item at each of the first ranks is the query's own instance, (B, depth)."""
+        instances = self.query_ids.instances[self.queries, None]
+        return (self.gallery_ids.instances[self.positions[:, :depth]] == instances) & (instances >= 0)
 
 
 def _check_views(query: Views, gallery: Views, query_ids: Identity, gallery_ids: Identity) -> None:

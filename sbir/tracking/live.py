@@ -66,6 +66,14 @@ class LiveView:
         else:
             self._console.print(f"{self._name}: started, run folder {self._folder}", markup=False)
 
+    def wants(self, ended: int) -> bool:
+        """Whether `update` would show something now that so many trials have ended: a state is work to make."""
+        if self._console is None:
+            return False
+        if self._first_share is None:
+            return True
+        return ended > self._told if self._live is None else time.monotonic() - self._drawn >= REFRESH
+
     def update(self, state: SweepState) -> None:
         """Show a state; cheap when the last picture is younger than `REFRESH`."""
         if self._console is None:

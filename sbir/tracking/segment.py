@@ -44,7 +44,8 @@ def segments(folder: Path, run_id: str | None = None) -> list[Path]:
     ours = re.compile(rf"(offline-)?run-\d{{8}}_\d{{6}}-{'.+' if run_id is None else re.escape(run_id)}")
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if ours.fullmatch(path.name) and not path.is_symlink())
+    names = [name for name in os.listdir(folder) if ours.fullmatch(name)]  # noqa: PTH208  (a path a name is slow)
+    return sorted(path for name in names if not (path := folder / name).is_symlink())
 
 
 def is_whole(segment: Path) -> bool:
@@ -143,9 +144,18 @@ def _staging(folder: Path) -> Iterator[None]:
 
 
 def _quiet(settings: Callable[..., Any]) -> Any:
-    """Without these each run records the driver's terminal, the live view included, and the machine."""
+    """Without these each run records the driver's terminal, the live view included, and the machine.
+
+    And it reads what every installed package says of itself, nine tenths of a run's time; the manifest has versions.
+    """
     return settings(
-        console="off", silent=True, x_disable_stats=True, x_disable_meta=True, disable_git=True, disable_code=True
+        console="off",
+        silent=True,
+        x_disable_stats=True,
+        x_disable_meta=True,
+        x_save_requirements=False,
+        disable_git=True,
+        disable_code=True,
     )
 
 

@@ -50,7 +50,7 @@ class Watch(Callback):
             self._lines.append(self._line(plan, number, state))
             if plan.phase == "search":
                 self._to_wandb(plan, number, state)
-        if self._view is not None:
+        if self._view is not None and self._view.wants(len(self._lines)):
             self._view.update(self._state())
 
     def close(self) -> list[str]:

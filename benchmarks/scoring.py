@@ -3,8 +3,8 @@
     python -m benchmarks.scoring             # rates, figures side by side, memory, a gallery that grows
     python -m benchmarks.scoring --samples   # what decoded samples a query cost, and how the score moves with them
 
-12 694 queries, 10 453 photos of 21 classes, 1024 entries, one thread; the slow peers score a part of the queries and are
-compared with ours on these. The extra `bench` has the peers. The last results are in results/scoring.md and
+12 694 queries, 10 453 photos of 21 classes, 1024 entries, one thread; the slow peers score a part of the queries,
+and are compared with ours on these. The extra `bench` has the peers. The last results are in results/scoring.md and
 results/samples.md.
 """
 
@@ -13,6 +13,7 @@ import json
 import resource
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -116,9 +117,8 @@ def table(args: argparse.Namespace) -> None:
         part = some(min(count, args.queries), whole)
         theirs, found = function(*part), ours(*part).means
         gap = max(abs(value - found[metric]) for metric, value in theirs.items())
-        taken = in_turns(
-            {"ours": lambda part=part: ours(*part), "peer": lambda f=function, p=part: f(*p)}, args.turns, warm=False
-        )
+        sides = {"ours": partial(ours, *part), "peer": partial(function, *part)}
+        taken = in_turns(sides, args.turns, warm=False)
         each = [1000 * taken[side].processor / len(part[0]) for side in ("ours", "peer")]
         rows.append([name, len(part[0]), ", ".join(theirs), f"{gap:.1e}", *each, each[1] / each[0]])
     heads = ["peer", "queries", "its metrics", "largest difference", "ours ms/query", "peer ms/query", "peer / ours"]
@@ -204,7 +204,7 @@ def _growth(report: Report, args: argparse.Namespace) -> None:
     rows = []
     for size in (10_000, 100_000, 1_000_000)[: 3 if args.queries == QUERIES else 1]:
         part = world(64, size, 128)
-        taken = in_turns({"ours": lambda part=part: ours(*part), "bare": lambda part=part: bare(*part)}, 1)
+        taken = in_turns({"ours": partial(ours, *part), "bare": partial(bare, *part)}, 1)
         rows.append([size, 1000 * taken["ours"].processor / 64, 1e9 * taken["ours"].processor / 64 / size])
     report.say("A gallery that grows: 64 queries, 128 entries")
     report.say()
@@ -232,7 +232,7 @@ def samples(args: argparse.Namespace) -> None:
     with torch.inference_mode():
         cost = {}
         for count in counts:
-            taken = in_turns({"one": lambda n=noise[count]: layers.mean_decoded(decoder, n, given)}, 1)
+            taken = in_turns({"one": partial(layers.mean_decoded, decoder, noise[count], given)}, 1)
             cost[count] = 1000 * taken["one"].processor / len(given)
     shared = Shared.mapped(embedded_store())
     items = shared.items()

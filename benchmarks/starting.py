@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from contextlib import redirect_stdout
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,7 @@ def pauses(stem: Path) -> list[float]:
     found = []
     for path in stem.parent.glob(f"{stem.name}-*"):
         lines = [line.split(" ", 1) for line in path.read_text().splitlines()]
-        for (before, ended), (after, began) in zip(lines, lines[1:], strict=False):
+        for (before, ended), (after, began) in pairwise(lines):
             if (ended, began) == ("end", "first step"):
                 found.append(float(after) - float(before))
     return found

@@ -214,7 +214,7 @@ def quality(args: argparse.Namespace) -> None:
             for precision in ("float32", "bfloat16"):
                 train = {f"train/{key}": value for key, value in {**lengths, "precision": precision}.items()}
                 given = {f"method/{key}": value for key, value in settings.items()} | train
-                folder = os.path.join("/nonexistent", precision)  # nothing is saved: `save_every` never comes
+                folder = f"none/{precision}"  # nothing is saved: `save_every` never comes
                 job = Job(name, seed, "search", given, seed, folder)
                 run = Run(job, METHODS[name], columns, split, protocol, save_every=1e9)
                 finished = False

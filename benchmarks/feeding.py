@@ -9,6 +9,7 @@ system's cache here, which favours it). Rows are 5568 float32. The last result i
 
 import argparse
 import json
+import logging
 import tempfile
 import time
 from collections.abc import Callable
@@ -122,7 +123,11 @@ def table(args: argparse.Namespace) -> None:
     """All of it."""
     report = Report("feeding", ("ray", "torch", "numpy", "h5py", "pyarrow"))
     ray.init(
-        address="local", num_cpus=args.trials + 2, logging_level="ERROR", include_dashboard=False, log_to_driver=False
+        address="local",
+        num_cpus=args.trials + 2,
+        logging_level=logging.ERROR,
+        include_dashboard=False,
+        log_to_driver=False,
     )
     with tempfile.TemporaryDirectory() as folder:
         store = write(Path(folder), args.rows)
@@ -139,8 +144,8 @@ def table(args: argparse.Namespace) -> None:
         told = [ray.get(trial.touch.remote()) for trial in trials]
         private = max(one["Pss_Anon"] for one in told)
         together = sum(one["Pss_Shmem"] for one in told)
-        report.say(f"{args.trials} trials that have read every row: {together:.0f} MB of shared memory counted once, of "
-                   f"which the feature is {size:.0f} MB; the largest has {private:.0f} MB of its own.")  # fmt: skip
+        report.say(f"{args.trials} trials that have read every row: {together:.0f} MB of shared memory counted once, "
+                   f"of which the feature is {size:.0f} MB; the largest has {private:.0f} MB of its own.")  # fmt: skip
         report.say()
         peers = {"HDF5, one read an item": hdf5(Path(folder) / "features.h5", args.rows, 20)}
         peers["iter_torch_batches, local shuffle of 4096"] = ray_data(store, 20)

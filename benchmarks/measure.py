@@ -70,7 +70,11 @@ class Report:
     def __init__(self, name: str, packages: Sequence[str] = ("torch", "numpy")) -> None:
         self._name, self._lines = name, [f"# {name}", ""]
         self._figures: dict[str, Any] = {}
-        self._head = {"device": device(), "versions": _versions(packages), "load at the start": os.getloadavg()[0]}
+        self._head: dict[str, Any] = {
+            "device": device(),
+            "versions": _versions(packages),
+            "load at the start": os.getloadavg()[0],
+        }
 
     def say(self, line: str = "") -> None:
         """A line of Markdown."""

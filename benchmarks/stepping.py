@@ -207,7 +207,7 @@ def quality(args: argparse.Namespace) -> None:
     columns = Columns(items)
     lengths = {"steps": args.steps, "eval_every": 50, "warmup": 50}
     report = Report("precision")
-    rows = []
+    rows: list[list[Any]] = []
     for name, settings in {"cross_modal": {"decode": "s", "latent": 128, "hidden": 256, "num_samples": 20}}.items():
         for seed in range(args.seeds):
             found: list[float] = []
@@ -244,10 +244,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=0)
     parser.add_argument("--turns", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sizes", default="{}", help="JSON: width, hidden, latent; the figures of others are not kept")
     args = parser.parse_args()
-    args.steps = args.steps or (250 if args.quality else 6)
+    args.steps = args.steps or (150 if args.quality else 6)
     if args.quality:
         quality(args)
     else:

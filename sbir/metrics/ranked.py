@@ -8,6 +8,8 @@ mAP@200.
 import torch
 from torch import Tensor
 
+AT_ONCE = 64  # queries whose precisions are held at once
+
 
 def precision_at_k(hits: Tensor, k: int) -> Tensor:
     """Share of relevant items among the first k; divides by k, always, also where fewer than k are relevant.
@@ -82,8 +84,12 @@ def recall_at_k(hits: Tensor, k: int) -> Tensor:
 
 
 def _sum_of_precisions(hits: Tensor) -> Tensor:
+    return torch.cat([_sums(some) for some in torch.split(hits, AT_ONCE)])
+
+
+def _sums(hits: Tensor) -> Tensor:
     row, place = hits.nonzero(as_tuple=True)
-    counts = hits.sum(1)
+    counts = torch.bincount(row, minlength=len(hits))
     number = torch.arange(1, len(row) + 1, device=hits.device) - (counts.cumsum(0) - counts)[row]  # of its row's hits
     precisions = torch.zeros(hits.shape, dtype=torch.float64, device=hits.device)
     precisions[row, place] = number / (place + 1).double()

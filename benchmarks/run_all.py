@@ -19,6 +19,7 @@ STEPS = {
     "feeding": ["benchmarks.feeding"],
     "starting": ["benchmarks.starting"],
     "sweep": ["benchmarks.sweep"],
+    "costs": ["benchmarks.costs"],
     "samples": ["benchmarks.scoring", "--samples"],
     "precision": ["benchmarks.stepping", "--quality"],
 }

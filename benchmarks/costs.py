@@ -1,10 +1,10 @@
 """Where the default sweep's time goes: the ten largest costs of a trial and of the baselines, in processor time.
 
-    python -m benchmarks.profile
+    python -m benchmarks.costs
 
 One trial of `python sweeps/cross_modal.py` as it runs in a worker (the source's best row at demo scale, embedded data,
 one thread), then the closed forms that the driver solves beside the trials.
-The last result is in results/profile.md.
+The last result is in results/costs.md.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
-    report = Report("profile")
+    report = Report("costs")
     shared = Shared.mapped(embedded_store())
     items = shared.items()
     split = assign(items, "stored")

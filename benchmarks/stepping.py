@@ -30,6 +30,7 @@ from sbir.models.cross_modal import CrossModal
 from sbir.models.cvae import CVAE
 from sbir.models.method import Method
 from sbir.training.loop import Loop, TrainSettings
+from sbir.training.memory import keep_freed_memory
 from sbir.types import Batch
 
 WIDTH, CLASSES, EACH, BATCH = 5568, 20, 40, 64
@@ -58,7 +59,8 @@ def synthetic_feed(width: int = WIDTH) -> Feed:
 
 
 def ours(name: str, precision: Any, steps: int, sizes: dict[str, int]) -> Callable[[], Any]:
-    """One trial's loop."""
+    """One trial's loop, in a process that keeps its memory as a worker does."""
+    keep_freed_memory()
     feed = synthetic_feed(sizes.get("width", WIDTH))
     method = build(name, feed, sizes)
     loop = Loop(method, feed, TrainSettings(steps=10**6, warmup=0, precision=precision), seed=0)

@@ -174,6 +174,9 @@ def pauses(stem: Path) -> list[float]:
 
 def peer(folder: Path) -> None:
     """The same trials as Tune's manual has it."""
+    for name in quiet.SILENCE:  # Tune as it comes, with its own files of results
+        if name.startswith("TUNE_"):
+            os.environ.pop(name, None)
     os.environ |= {"WANDB_MODE": "offline", "WANDB_DIR": str(folder), "WANDB_SILENT": "true"}
     import ray
     from ray import tune

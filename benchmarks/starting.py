@@ -19,6 +19,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from sbir.tuning import quiet  # isort: skip  (before Ray is imported)
+
 import torch
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from sbir.data.feed import Feed
 from sbir.data.sampler import Sampler
 from sbir.models.method import Method
 from sbir.types import Batch, Player, Stage
+
+Schedule = Literal["constant", "inverse_sqrt"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,9 @@ class TrainSettings:
     batch_size: int = 64
     lr: float = 2e-4
     beta1: float = 0.5
+    beta2: float = 0.999
     warmup: int = 1000  # steps of linear warm-up
+    schedule: Schedule = "constant"  # after it: the full rate, or falling as step^-0.5
     clip_norm: float = 1.0  # of the gradient, per player; 0 leaves it alone
     weight_decay: float = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"  # of matrix products in training; weights stay float32
@@ -43,8 +47,28 @@ class TrainSettings:
                 raise ValueError(f"train/{name} must be 0 or more, got {getattr(self, name)}")
         if self.precision not in ("float32", "bfloat16"):
             raise ValueError(f"train/precision must be float32 or bfloat16, got {self.precision!r}")
-        if not 0 <= self.beta1 < 1:
-            raise ValueError(f"train/beta1 must be in [0, 1), got {self.beta1}")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"train/{name} must be in [0, 1), got {getattr(self, name)}")
+        if self.schedule not in get_args(Schedule):
+            raise ValueError(f"train/schedule must be one of {', '.join(get_args(Schedule))}, got {self.schedule!r}")
+        if self.schedule == "inverse_sqrt" and not self.warmup:
+            raise ValueError("train/schedule inverse_sqrt falls from the end of the warm-up; set train/warmup above 0")
+
+    def rate(self, update: int) -> float:
+        """Part of the learning rate that update 1, 2, ... takes.
+
+        "inverse_sqrt" is that of Vaswani et al. 2017 (https://arxiv.org/abs/1706.03762), with its peak of 1 at the end
+        of the warm-up; fairseq, whose schedule the image-text source took over, starts from 1e-7 and not from 0.
+
+        >>> [TrainSettings(warmup=4, schedule="inverse_sqrt").rate(update) for update in (1, 4, 16)]
+        [0.25, 1.0, 0.5]
+        >>> [TrainSettings(warmup=4).rate(update) for update in (1, 4, 16)]
+        [0.25, 1.0, 1.0]
+        """
+        if update < self.warmup:
+            return update / self.warmup
+        return (self.warmup / update) ** 0.5 if self.schedule == "inverse_sqrt" else 1.0
 
 
 class NonFiniteLossError(ValueError):
@@ -149,9 +173,9 @@ class Loop:
         torch.autograd.backward(stacked.sum(), inputs=parameters)
         if self._settings.clip_norm:
             torch.nn.utils.clip_grad_norm_(parameters, self._settings.clip_norm)
-        warm = min(1.0, (self.step + 1) / self._settings.warmup) if self._settings.warmup else 1.0
+        rate = self._settings.rate(self.step + 1)
         for group in optimizer.param_groups:
-            group["lr"] = warm * factor * group["base_lr"]
+            group["lr"] = rate * factor * group["base_lr"]
         optimizer.step()
         return values
 
@@ -160,7 +184,7 @@ class Loop:
         optimizer = torch.optim.Adam(
             player.parameters,
             lr=settings.lr,
-            betas=(settings.beta1, 0.999),
+            betas=(settings.beta1, settings.beta2),
             weight_decay=settings.weight_decay,
             fused=True,
         )

@@ -13,6 +13,7 @@ from sbir.data.store import StoreError, open_store
 logger = logging.getLogger(__name__)
 
 BACKBONE, WEIGHTS, SIZE, POINTS, SEED = "vgg16", "random", 64, 100, 0
+LANGUAGE = "en"  # of the captions
 
 
 def cache_folder() -> Path:
@@ -22,11 +23,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sbir"
 
 
-def embedded_store() -> Path:
+def embedded_store(*, texts: bool = False) -> Path:
     """The store of the procedural doodles: VGG-16 features of seeded random weights at 64 pixels, images, and strokes.
 
     One store for methods of every kind, so that their figures stand on the same data; a run loads what it needs of it.
-    The first call generates and extracts, about a minute on two cores; later ones return at once. Damaged data or a
+    With `texts` another one of the same doodles: images and English captions with their labels, without sketches. The
+    first call generates and extracts, about a minute on two cores; later ones return at once. Damaged data or a
     damaged store are made again. Two processes do not make it twice: the second waits.
     """
     from sbir.data.doodles import VERSION, is_written, write_doodles
@@ -34,6 +36,8 @@ def embedded_store() -> Path:
     folder = cache_folder()
     data = folder / f"doodles-{VERSION}-demo"
     store = folder / f"{data.name}-{BACKBONE}-{WEIGHTS}{SEED}-{SIZE}px-{POINTS}points"
+    if texts:
+        store = folder / f"{data.name}-text-{LANGUAGE}-{SIZE}px"
     with _alone(folder):
         if _usable(store):
             return store
@@ -44,6 +48,8 @@ def embedded_store() -> Path:
             write_doodles(data, size="demo", seed=SEED)
         from sbir.features.extract import extract
 
+        if texts:
+            return extract(data, store, backbone="none", images=SIZE, variant=f"text={LANGUAGE}", seed=SEED)
         return extract(
             data, store, backbone=BACKBONE, weights=WEIGHTS, size=SIZE, images=SIZE, strokes=POINTS, seed=SEED
         )

@@ -39,6 +39,7 @@ class Dataset:
     domains: tuple[str, ...] = ("sketch", "photo")  # the domains that every class must have
     least_classes: int = 2  # 1 where the items of one class are told apart by their pairs
     label_names: tuple[str, ...] = ()  # of multi-label data
+    language: str = ""  # of the texts
 
 
 def identities(items: Sequence[Item]) -> Items:

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ def write_store(
     synthetic: bool,
     given: str,
     backbone: Mapping[str, Any] | None = None,
+    label_names: Sequence[str] = (),
     root: Path | None = None,
     seed: int = 0,
     file_bytes: int = FILE_BYTES,
@@ -47,7 +48,8 @@ def write_store(
     """Write items as a store, their rows in a random order given by `seed`, at most `file_bytes` of payload a file.
 
     `given` says what the features were made from and what the data tell (weights, pairs, labels); it travels with every
-    figure. Nothing is at `path` before all of it is. `root` is where the pictures lie.
+    figure. `label_names` are those of the columns of `labels`, where there are several labels an item. Nothing is at
+    `path` before all of it is. `root` is where the pictures lie.
     Raises `ValueError` on a path that exists and on bad rows.
     """
     path = Path(path)
@@ -73,6 +75,7 @@ def write_store(
             "num_rows": len(items),
             "num_rows_by_domain": {str(name): int((items.domain == name).sum()) for name in sorted(set(items.domain))},
             "class_names": list(items.class_names),
+            **({"label_names": list(label_names)} if label_names else {}),
             "split_hash": split_hash(items.item_id, items.split),
             "files": files,
             "root": str(root.resolve()) if root is not None else None,

@@ -112,14 +112,15 @@ def _write_one(path: Path, dataset: Dataset, rows: Items, work: Work, recipe: Re
     own = recipe.columns_of(number).items()
     payload = {name: Payload(_without(work.columns[column], work.broken)) for name, column in own}
     backbone = recipe.backbones[number] if recipe.backbones else None
-    told = "class labels and sketch-photo pairs" if _paired(rows) else "class labels"
+    told = [f"texts ({dataset.language})"] * bool(dataset.language) + [_told(rows)]
     write_store(
         path,
         dataclasses.replace(rows, payload=payload | dict(rows.payload)),
         dataset=dataset.name,
         synthetic=dataset.synthetic,
-        given=f"{recipe.given(backbone)}; {told}",
+        given=f"{recipe.given(backbone)}; {'; '.join(told)}",
         backbone=backbone.describe() | {"imagenet_overlap": imagenet_overlap(rows.class_names)} if backbone else None,
+        label_names=dataset.label_names,
         root=dataset.root,
         seed=recipe.seed,
     )
@@ -138,8 +139,11 @@ def _without(column: Array, broken: Collection[int]) -> list[Array]:
     return [column[low + 1 : high] for low, high in pairwise(bounds) if high > low + 1]
 
 
-def _paired(rows: Items) -> bool:
-    return bool(((rows.domain == "sketch") & (rows.instance_id >= 0)).any())
+def _told(rows: Items) -> str:
+    """What the data set says of its items."""
+    paired = [domain for domain in ("sketch", "text") if ((rows.domain == domain) & (rows.instance_id >= 0)).any()]
+    labels = "several labels an item" if "labels" in rows.payload else "class labels"
+    return " and ".join([labels, *(f"{domain}-photo pairs" for domain in paired)])
 
 
 def imagenet_overlap(class_names: Sequence[str]) -> list[str]:

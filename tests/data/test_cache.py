@@ -24,7 +24,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def extract(root: Path, out: Path, **settings: Any) -> Path:
         made.append(" ".join(str(value) for value in settings.values()))
-        write_smoke_store(out)
+        write_smoke_store(out, texts="variant" in settings)
         return out
 
     monkeypatch.setenv("SBIR_CACHE", str(tmp_path / "cache"))
@@ -39,6 +39,14 @@ def test_the_embedded_data_are_made_once(calls: list[str], tmp_path: Path) -> No
     assert embedded_store() == first
     assert len(calls) == 2
     assert first.parent == tmp_path / "cache"
+
+
+def test_the_store_of_texts_is_made_of_the_same_doodles(calls: list[str]) -> None:
+    drawn, written = embedded_store(), embedded_store(texts=True)
+    assert calls == ["doodles demo 0", "vgg16 random 64 64 100 0", "none 64 text=en 0"]
+    assert written != drawn
+    assert embedded_store(texts=True) == written
+    assert len(calls) == 3
 
 
 def test_another_version_of_the_generator_is_another_store(calls: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

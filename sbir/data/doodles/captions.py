@@ -48,6 +48,9 @@ def caption(name: str, stand: dict[str, float], rng: np.random.Generator) -> dic
     }
 
 
+LABEL_NAMES = (*CATEGORIES, *FAMILIES)
+
+
 def labels(name: str) -> list[int]:
     """Label ids: the class and, from 64 on, its family. Two photos are relevant to each other if they share one."""
     names = list(CATEGORIES)

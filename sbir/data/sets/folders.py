@@ -27,7 +27,7 @@ def is_extended(root: Path) -> bool:
 
 def read_sketchy(root: Path, variant: Mapping[str, str]) -> Dataset:
     """Sketchy (Sangkloy et al. 2016) alone; `variant` chooses the `photo` and the `sketch` level (`tx_*`)."""
-    return _dataset("sketchy", root, _level_photos(root, variant), variant)
+    return _dataset("sketchy", root, level_photos(root, variant), variant)
 
 
 def read_sketchy_extended(root: Path, variant: Mapping[str, str]) -> Dataset:
@@ -38,7 +38,7 @@ def read_sketchy_extended(root: Path, variant: Mapping[str, str]) -> Dataset:
     folder = _extended(root)
     if folder is None:
         raise ValueError(f"Sketchy-Extended needs the folder {EXTENDED[0]}, {root} has none")
-    levels = _level_photos(root, variant) if _below(root, "photo") else []
+    levels = level_photos(root, variant) if _below(root, "photo") else []
     extended = list(pictures(root, folder, "photo"))
     first, second = (levels, extended) if "photo" in variant else (extended, levels)
     once: dict[str | None, Item] = {}
@@ -49,7 +49,7 @@ def read_sketchy_extended(root: Path, variant: Mapping[str, str]) -> Dataset:
 
 def read_folders(root: Path, variant: Mapping[str, str]) -> Dataset:
     """Any folders `photo/<class>` and `sketch/<class>` (or `sketch/<class>.ndjson`), named after the folder."""
-    return _dataset(root.resolve().name, root, _level_photos(root, variant), variant)
+    return _dataset(root.resolve().name, root, level_photos(root, variant), variant)
 
 
 def pictures(root: Path, folder: Path, domain: str) -> Iterator[Item]:
@@ -82,10 +82,11 @@ def lines(root: Path, file: Path, class_name: str) -> Iterator[Item]:
 
 def _dataset(name: str, root: Path, photos: list[Item], variant: Mapping[str, str]) -> Dataset:
     owners = {item.instance for item in photos}
-    return Dataset(name, root, _synthetic(root), (*photos, *_sketches(root, owners, variant)))
+    return Dataset(name, root, is_synthetic(root), (*photos, *_sketches(root, owners, variant)))
 
 
-def _level_photos(root: Path, variant: Mapping[str, str]) -> list[Item]:
+def level_photos(root: Path, variant: Mapping[str, str]) -> list[Item]:
+    """The photos of a data set, of the level that `variant` chooses where there are several."""
     folder = _level(root, "photo", variant)
     if folder is None:
         raise ValueError(f"a data set needs photos in photo/<class>/, there is no folder {root / 'photo'}")
@@ -143,7 +144,7 @@ def _below(root: Path, name: str) -> Path | None:
     return next((path for path in (root / name, root / "256x256" / name) if path.is_dir()), None)
 
 
-def _synthetic(root: Path) -> bool:
+def is_synthetic(root: Path) -> bool:
     """Whether the data set is our own procedural one, by the file that its generator leaves."""
     try:
         return bool(json.loads((root / "doodles.json").read_text())["synthetic"])

@@ -36,7 +36,7 @@ def read_iapr(root: Path, variant: Mapping[str, str]) -> Dataset:
             items += _pair(root, file, tuple(sorted(position[label] for label in labels[file.stem])))
     return Dataset(
         "iapr", root, False, tuple(items), domains=("photo", "text"), least_classes=1,
-        label_names=tuple(str(name) for name in names),
+        label_names=tuple(str(name) for name in names), language=language,
     )  # fmt: skip
 
 

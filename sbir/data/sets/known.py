@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sbir.data.dataset import Dataset
-from sbir.data.sets import folders, iapr, metric, qmul, quickdraw, tuberlin
+from sbir.data.sets import captions, folders, iapr, metric, qmul, quickdraw, tuberlin
 
 
 class Known(NamedTuple):
@@ -14,6 +14,11 @@ class Known(NamedTuple):
     is_there: Callable[[Path], bool]
     read: Callable[[Path, Mapping[str, str]], Dataset]
     variants: tuple[str, ...] = ()  # what its variant may choose
+
+
+def _read_folders(root: Path, variant: Mapping[str, str]) -> Dataset:
+    """Photos with sketches, or with captions where their language is named."""
+    return captions.read_captions(root, variant) if "text" in variant else folders.read_folders(root, variant)
 
 
 KNOWN: dict[str, Known] = {  # in the order in which a folder is tried
@@ -29,7 +34,7 @@ KNOWN: dict[str, Known] = {  # in the order in which a folder is tried
     "quickdraw": Known(quickdraw.is_quickdraw, quickdraw.read_quickdraw, ("sketch", "first")),
     "sketchy-extended": Known(folders.is_extended, folders.read_sketchy_extended, ("sketch", "photo")),
     "sketchy": Known(folders.is_sketchy, folders.read_sketchy, ("sketch", "photo")),
-    "folders": Known(Path.is_dir, folders.read_folders),
+    "folders": Known(Path.is_dir, _read_folders, ("text",)),
 }
 
 

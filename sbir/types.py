@@ -46,6 +46,7 @@ class Batch:
     gallery: Mapping[Role, Rows]  # only the roles that the method asks for, B rows each
     labels: Tensor  # (B,) int64 in [0, num_classes), of the query
     gallery_labels: Mapping[Role, Tensor]  # (B,) int64 each
+    tags: Tensor | None = None  # (B, L) bool, of the query, where the store has several labels an item
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class DataSpec:
     num_classes: int  # classes with training rows
     paired: bool  # whether training queries have their own photo in the training gallery
     signed: bool = False  # whether features have negative entries
+    num_labels: int | None = None  # of data with several labels an item
     class_vectors: Tensor | None = None  # (C, d) class semantics, where the store has them
 
 
@@ -69,6 +71,8 @@ class TrainRows:
     gallery: Rows  # G rows
     gallery_labels: Tensor  # (G,) int64
     pairs: Tensor  # (Q,) int64: the gallery row that shows the query's own instance, -1 where there is none
+    tags: Tensor | None = None  # (Q, L) bool, of the queries, where the store has several labels an item
+    gallery_tags: Tensor | None = None  # (G, L) bool
 
 
 class Player(NamedTuple):

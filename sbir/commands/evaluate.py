@@ -11,7 +11,9 @@ def add(commands: Commands) -> None:
     evaluate = commands.add_parser("evaluate", help="score a saved model again")
     evaluate.add_argument("model", type=Path, metavar="RUN|MODEL")
     evaluate.add_argument("--data", type=Path, metavar="STORE", help="the store of the run when left out")
-    evaluate.add_argument("--protocol", choices=("zero_shot", "generalised", "seen"), help="the run's when left out")
+    evaluate.add_argument(
+        "--protocol", choices=("zero_shot", "generalised", "seen", "overlapping"), help="the run's when left out"
+    )
     evaluate.add_argument("--method", metavar="FILE.py:CLASS", help="the model's class, where it is not one of sbir's")
     evaluate.set_defaults(run=_evaluate)
 

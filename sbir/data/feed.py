@@ -59,16 +59,16 @@ class Feed:
     transforms: Mapping[str, Transform]  # "query" and "gallery", for the column `feature`
     label_of: Tensor  # (classes of the store,) int64: position among the training classes, -1 elsewhere
 
-    def query(self, rows: Indices) -> Rows:
-        """Query columns at store rows."""
-        return self._side("query", self.query_columns, rows)
+    def query(self, rows: Indices, only: Collection[str] | None = None) -> Rows:
+        """Query columns at store rows, all or `only` some."""
+        return self._side("query", self.query_columns, rows, only)
 
-    def gallery(self, rows: Indices) -> Rows:
-        """Gallery columns at store rows."""
-        return self._side("gallery", self.gallery_columns, rows)
+    def gallery(self, rows: Indices, only: Collection[str] | None = None) -> Rows:
+        """Gallery columns at store rows, all or `only` some."""
+        return self._side("gallery", self.gallery_columns, rows, only)
 
-    def _side(self, side: str, columns: tuple[str, ...], rows: Indices) -> Rows:
-        taken = {column: self.columns.take(column, rows) for column in columns}
+    def _side(self, side: str, columns: tuple[str, ...], rows: Indices, only: Collection[str] | None) -> Rows:
+        taken = {column: self.columns.take(column, rows) for column in columns if only is None or column in only}
         if "feature" in taken:
             taken["feature"] = self.transforms[side](taken["feature"])
         return taken
@@ -77,6 +77,10 @@ class Feed:
         """Labels (n,) int64 of store rows, in [0, num_classes) for training rows."""
         return self.label_of[torch.from_numpy(self.columns.items.class_id[rows])].to(self.columns.device)
 
+    def tags(self, rows: Indices) -> Tensor | None:
+        """Several labels of each store row, (n, L) bool, where the store has them."""
+        return self.columns.take("labels", rows).bool() if "labels" in self.columns.items.payload else None
+
     def batches(self, sampler: Sampler, epoch: int, start: int) -> Iterator[Batch]:
         """The batches of an epoch, from batch `start` on."""
         return (self._batch(batch) for batch in sampler.epoch(epoch, start))
@@ -84,7 +88,7 @@ class Feed:
     def _batch(self, batch: IndexBatch) -> Batch:
         gallery: dict[Role, Rows] = {role: self.gallery(rows) for role, rows in batch.gallery.items()}
         labels: dict[Role, Tensor] = {role: self.labels(rows) for role, rows in batch.gallery.items()}
-        return Batch(self.query(batch.query), gallery, self.labels(batch.query), labels)
+        return Batch(self.query(batch.query), gallery, self.labels(batch.query), labels, self.tags(batch.query))
 
     def train_queries(self, chunk: int = 256) -> Iterator[tuple[Rows, Tensor]]:
         """All training queries with their labels, `chunk` rows at a time."""
@@ -93,15 +97,17 @@ class Feed:
             rows = every[start : start + chunk]
             yield self.query(rows), self.labels(rows)
 
-    def train_rows(self) -> TrainRows:
-        """Every training row at once."""
+    def train_rows(self, only: Collection[str] | None = None) -> TrainRows:
+        """Every training row at once, with all columns or `only` some."""
         query, gallery = self.partition.train_query, self.partition.train_gallery
         return TrainRows(
-            query=self.query(query),
+            query=self.query(query, only),
             labels=self.labels(query),
-            gallery=self.gallery(gallery),
+            gallery=self.gallery(gallery, only),
             gallery_labels=self.labels(gallery),
             pairs=torch.from_numpy(own_photos(self.columns.items, query, gallery)).to(self.columns.device),
+            tags=self.tags(query),
+            gallery_tags=self.tags(gallery),
         )
 
     def spec(self) -> DataSpec:
@@ -124,7 +130,14 @@ class Feed:
             num_classes=int(self.label_of.max()) + 1,
             paired=self.paired,
             signed=signed,
+            num_labels=self.num_labels,
         )
+
+    @property
+    def num_labels(self) -> int | None:
+        """Width of the store's column `labels`, where it has one."""
+        payload = self.columns.items.payload
+        return payload["labels"].shape[0] if "labels" in payload else None
 
     @cached_property
     def paired(self) -> bool:

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from sbir.data.dataset import SIDES
 from sbir.data.items import Items, plural
+from sbir.data.sampler import first_of
 from sbir.data.splits import Split, assign
 
 Indices = NDArray[np.int64]
 Part = Literal["val", "test"]
-PROTOCOLS = ("zero_shot", "generalised", "seen")
+PROTOCOLS = ("zero_shot", "generalised", "seen", "overlapping")
+OVERLAPPING = 2000  # queries of the image-text source, of 19 999 items; of fewer items a tenth
 METRICS_VERSION = 1
 QUERY_DOMAIN, GALLERY_DOMAIN = "sketch", "photo"
 RECALL = {  # data set -> ranks at which deep metric learning publishes its figures
@@ -31,7 +33,7 @@ QUERIES, GALLERY = 100, 1000  # sketches of a class where sketches retrieve sket
 class Protocol:
     """Everything that must agree before two numbers may stand in one column."""
 
-    name: str  # "zero_shot" | "generalised" | "seen"
+    name: str  # "zero_shot" | "generalised" | "seen" | "overlapping"
     k: int  # cut-off of precision and mAP
     select: str  # the metric that the search maximises, such as precision_at_200
     split: str  # how the split was made: "stored", "zero_shot:3", ...
@@ -59,6 +61,7 @@ class Protocol:
             "zero_shot": f"{every} {things} of the unseen classes",
             "generalised": f"{things} of the unseen classes and held-out {things} of the seen ones",
             "seen": f"held-out {things} of the training classes",
+            "overlapping": f"{things} of all parts, of training too, but the queries' own; queries likewise",
         }
         parted = f"; of each class half are queries, at most {QUERIES}, and at most {GALLERY} of the rest are searched"
         return {
@@ -131,12 +134,18 @@ def make_protocol(
     name = split.kind if name is None else name
     if name not in PROTOCOLS:
         raise ValueError(f"eval/protocol must be one of {', '.join(PROTOCOLS)}, got {name!r}")
-    k = default_k(items, split, name, gallery, query) if k is None else k
+    if name == "overlapping" and query == gallery:
+        raise ValueError(f"protocol {name} is one of texts and photos, got {plural(gallery)} for {plural(query)}")
+    usual = default_k(items, split, name, gallery, query)
     protocol = Protocol(
-        name, k, select, split_spec, split.hash, content_hash, synthetic, centre, features, gallery, query,
+        name, usual if k is None else k, select, split_spec, split.hash, content_hash, synthetic, centre, features,
+        gallery, query,
         "labels" if "labels" in items.payload else "class",
     )  # fmt: skip
     sizes = {part: _num_candidates(partition(items, split, protocol, part)) for part in get_args(Part)}
+    if k is None:
+        k = min(usual, *sizes.values())  # a validation gallery may be smaller than a class of the test gallery
+        protocol = replace(protocol, k=k)
     for part, size in sizes.items():
         if not 1 <= k <= size:
             raise ValueError(f"eval/k must be between 1 and the {part} gallery size {size}, got {k}")
@@ -171,7 +180,8 @@ def partition(items: Items, split: Split, protocol: Protocol, part: Part) -> Par
         "gallery": gallery,
     }
     empty = [name for name, found in rows.items() if len(found) == 0]
-    if "held" in _scored(split, protocol.name, part)[1] and not (split.rows == "held").any():
+    needs_held = protocol.name != "overlapping" and "held" in _scored(split, protocol.name, part)[1]
+    if needs_held and not (split.rows == "held").any():
         empty.append("held-out photos")  # without them the generalised gallery would be the zero-shot one
     if empty:
         raise ValueError(
@@ -181,7 +191,27 @@ def partition(items: Items, split: Split, protocol: Protocol, part: Part) -> Par
     return Partition(**rows, paired=protocol.gallery != protocol.query)
 
 
+def reverse(items: Items, rows: Partition, protocol: Protocol) -> Partition | None:
+    """Rows to retrieve the other way round, from gallery domain to query domain; None where nobody asks for that.
+
+    Texts and photos are: as queries the photos (or texts) that belong to the queries, in their order, as gallery the
+    counterparts of the gallery. It is written in the direction of the protocol: the new queries are in `gallery`.
+    """
+    if protocol.query == protocol.gallery or "text" not in (protocol.query, protocol.gallery):
+        return None
+    of = {side: np.flatnonzero(items.domain == side) for side in (protocol.query, protocol.gallery)}
+    asking = first_of(items.instance_id[rows.query], items.instance_id[of[protocol.gallery]])
+    searched = np.isin(items.instance_id[of[protocol.query]], items.instance_id[rows.gallery])
+    known = items.instance_id[of[protocol.query]] >= 0
+    if (asking < 0).any() or not (searched & known).any():
+        return None
+    return replace(rows, query=of[protocol.query][searched & known], gallery=of[protocol.gallery][asking])
+
+
 def _scored(split: Split, name: str, part: Part) -> tuple[list[str], list[str]]:
+    if name == "overlapping":
+        every = ["train", "val"] if part == "val" else ["train", "val", "test", "held"]
+        return every, every
     if part == "val":
         return ["val"], ["val"]
     if name == "zero_shot" or split.kind == "seen":
@@ -198,6 +228,8 @@ def _scored_rows(
     query, gallery = (
         _rows(items, split, side, parts) for side, parts in zip(domains, _scored(split, name, part), strict=True)
     )
+    if name == "overlapping":
+        return _overlapping(items, query, gallery)
     if domains == ("photo", "photo"):
         return _on_side(items, query, "query"), _on_side(items, gallery, "gallery")
     if domains != (QUERY_DOMAIN, QUERY_DOMAIN):
@@ -211,6 +243,13 @@ def _scored_rows(
         rest = np.setdiff1d(gallery[items.class_id[gallery] == number], queries[-1])
         searched.append(rng.permutation(rest[np.argsort(items.item_id[rest].astype(str))])[:GALLERY])
     return np.sort(np.concatenate(queries)), np.sort(np.concatenate(searched))
+
+
+def _overlapping(items: Items, query: Indices, gallery: Indices) -> tuple[Indices, Indices]:
+    """A random tenth of the queries, at most 2000, and all of the gallery but what belongs to them."""
+    ordered = query[np.argsort(items.item_id[query].astype(str))]
+    drawn = np.sort(np.random.default_rng(20260).permutation(ordered)[: min(OVERLAPPING, len(query) // 10)])
+    return drawn, gallery[~np.isin(items.instance_id[gallery], items.instance_id[drawn])]
 
 
 def _on_side(items: Items, rows: Indices, side: str) -> Indices:

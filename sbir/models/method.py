@@ -23,6 +23,14 @@ class Method(nn.Module, ABC):
     query_domain: ClassVar[Domain] = "sketch"
     gallery_domain: ClassVar[Domain] = "photo"  # what it retrieves for a query
 
+    fit_columns: ClassVar[tuple[str, ...] | None] = None  # what `fit` looks at; all columns where it is None
+
+    def check_files(self) -> None:
+        """Raise `ValueError` where a file or download that `fit` needs cannot be had.
+
+        Asked once before a run begins, for every setting that it may take; the constructor itself reads no weights.
+        """
+
     def fit(self, rows: TrainRows) -> None:
         """See all training rows once, before the first step. Fitted tensors belong into buffers."""
 

@@ -10,9 +10,8 @@ from sbir.report.load import Run
 NONE = "–"
 _ORDER = {"chance": 0, "baseline": 1, "method": 2, "ceiling": 3}
 _SHORT = {"precision": "P", "recall": "R"}
-_FURTHER = re.compile(
-    r"map_all|acc_at_1|recall_at_1|triplet_agreement"
-)  # beside the maximised metric; the rest is in the long table
+# Beside the maximised metric; the rest is in the long table.
+_FURTHER = re.compile(r"(reverse_)?map_all|acc_at_1|recall_at_1|triplet_agreement")
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,11 @@ def metric_label(metric: str) -> str:
 
     >>> [metric_label(name) for name in ("precision_at_20", "map_at_20_hits", "map_all", "acc_at_1", "recall_at_1")]
     ['P@20', 'mAP@20 (÷ hits)', 'mAP@all', 'acc@1', 'R@1']
+    >>> metric_label("reverse_map_all")  # of texts and photos: the other way round
+    'mAP@all in reverse'
     """
+    if metric.startswith("reverse_"):
+        return f"{metric_label(metric.removeprefix('reverse_'))} in reverse"
     if found := re.fullmatch(r"(precision|acc|recall)_at_(\d+)", metric):
         return f"{_SHORT.get(found[1], found[1])}@{found[2]}"
     if found := re.fullmatch(r"map_at_(\d+)_(k|hits|min)", metric):

@@ -14,6 +14,7 @@ from sbir.models.mean_removed import MeanRemoved
 from sbir.models.method import Method
 from sbir.models.pixels import Pixels
 from sbir.models.raw import Raw
+from sbir.models.word_labels import WordLabels
 from sbir.training.evaluate import evaluate
 from sbir.training.loop import TrainSettings
 from sbir.training.run import build
@@ -51,8 +52,8 @@ def score_baselines(
 ) -> list[Baseline]:
     """Raw feature, per-domain mean removed, and the linear maps, each on validation and, fitted on train + val, on
     test. Where the protocol centres all embeddings, raw features are mean removed: they have no row of their own. A
-    store without features has none of these rows. Where `untrained` networks are given, they and the raw pixels stand
-    first.
+    store without features has none of these rows. Where `untrained` networks are given, they stand first, and with them
+    the raw pixels, or the linear maps from words and from pixels to labels where they take texts.
     """
 
     def score(
@@ -62,8 +63,16 @@ def score_baselines(
         feed = make_feed(columns, rows, method.query_columns, method.gallery_columns, transforms)
         return evaluate(build(method, feed, Settings(settings, TrainSettings(), transforms), 0), feed, protocol)
 
+    def baseline(
+        row: str, given: str, method: type[Method], choices: list[dict[str, Any]], transforms: TransformSettings
+    ) -> Baseline:
+        scored = [(score(method, settings, "val", transforms), settings) for settings in choices]
+        val, settings = max(scored, key=lambda pair: pair[0].means[protocol.select])
+        return Baseline(row, given, val.means, score(method, settings, "test", transforms), settings)
+
     as_they_are = TransformSettings()
-    networks = [Untrained("raw pixels", Pixels, {})] * bool(untrained) + list(untrained)
+    columns_seen = untrained[0].method.query_columns if untrained else ()
+    networks = [Untrained("raw pixels", Pixels, {})] * ("image" in columns_seen) + list(untrained)
     first = [
         Baseline(
             one.row,
@@ -73,23 +82,21 @@ def score_baselines(
         )
         for one in networks
     ]
+    ridges: list[dict[str, Any]] = [{"penalty": penalty} for penalty in PENALTIES]
+    if "text" in columns_seen:
+        first.append(baseline("words and pixels, ridge", "labels", WordLabels, ridges, as_they_are))
     if "feature" not in columns.items.payload:
         return first
     paired = has_pairs(columns.items, partition(columns.items, split, protocol, "val"))
     transforms = TransformSettings(feature_dim=feature_dim)
     to = "sketch-photo pairs" if paired else "class labels"
 
-    def baseline(row: str, given: str, method: type[Method], choices: list[dict[str, Any]]) -> Baseline:
-        scored = [(score(method, settings, "val", transforms), settings) for settings in choices]
-        val, settings = max(scored, key=lambda pair: pair[0].means[protocol.select])
-        return Baseline(row, given, val.means, score(method, settings, "test", transforms), settings)
-
-    ridges = [{"kind": "ridge", "penalty": penalty} for penalty in PENALTIES]
-    raw = [] if protocol.centre else [baseline("raw", "nothing", Raw, [{}])]
+    ridges = [{"kind": "ridge", **settings} for settings in ridges]
+    raw = [] if protocol.centre else [baseline("raw", "nothing", Raw, [{}], transforms)]
     return [
         *first,
         *raw,
-        baseline("mean removed", "domains", MeanRemoved, [{}]),
-        baseline("ridge", to, LinearMap, ridges),
-        baseline("Procrustes", to, LinearMap, [{"kind": "procrustes"}]),
+        baseline("mean removed", "domains", MeanRemoved, [{}], transforms),
+        baseline("ridge", to, LinearMap, ridges, transforms),
+        baseline("Procrustes", to, LinearMap, [{"kind": "procrustes"}], transforms),
     ]

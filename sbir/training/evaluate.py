@@ -1,18 +1,20 @@
 """Embed both sides with a method and rank: the same few lines for trials, finalists, baselines and saved models."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from sbir.data.feed import Feed, Indices
-from sbir.data.protocol import Protocol
+from sbir.data.protocol import Partition, Protocol, reverse
 from sbir.metrics.identity import Identity
 from sbir.metrics.retrieval import Retrieval, retrieve
 from sbir.models.method import Method
 from sbir.types import Rows, Views
 
+Value = TypeVar("Value")
 CHUNK = 256  # rows embedded at once
 CENTRE_ROWS = 2000  # training rows that a side's mean embedding is taken over, at most
 
@@ -33,20 +35,54 @@ def evaluate(
     """Score the feed's queries against its gallery.
 
     `fusion` fixes how two views are combined ("0.0" to "1.0", "min"); None takes the best by the protocol's metric.
+    Of texts and photos each query has the figures `reverse_...` too: those of the photo (or text) that belongs to it,
+    retrieving the other way round.
     """
     embedded = embed(method, feed, protocol)
-    return retrieve(
-        embedded.query,
-        embedded.gallery,
-        identity(feed, feed.partition.query),
-        identity(feed, feed.partition.gallery),
-        distance=method.distance,
-        k=protocol.k,
-        select=protocol.select,
-        fusion=fusion if len(embedded.query) > 1 else None,
-        keep=keep,
-        recall=protocol.recall,
+
+    def score(query: Views, gallery: Views, of: tuple[Indices, Indices], fusion: str | None) -> Retrieval:
+        return retrieve(
+            query,
+            gallery,
+            *(identity(feed, rows) for rows in of),
+            distance=method.distance,
+            k=protocol.k,
+            select=protocol.select,
+            fusion=fusion if len(query) > 1 else None,
+            keep=keep,
+            recall=protocol.recall,
+        )
+
+    rows = feed.partition
+    found = score(embedded.query, embedded.gallery, (rows.query, rows.gallery), fusion)
+    back = reverse(feed.columns.items, rows, protocol)
+    if back is None:
+        return found
+    same = [np.array_equal(np.sort(one), np.sort(two)) for one, two in zip(_sides(rows), _sides(back), strict=True)]
+    again = _reordered(embedded, rows, back) if all(same) else embed(method, replace(feed, partition=back), protocol)
+    other = score(again.gallery, again.query, (back.gallery, back.query), found.fusion)
+    return replace(found, means=found.means | _named(other.means), per_query=found.per_query | _named(other.per_query))
+
+
+def _sides(rows: Partition) -> tuple[Indices, Indices]:
+    return rows.query, rows.gallery
+
+
+def _reordered(embedded: Embedded, rows: Partition, wanted: Partition) -> Embedded:
+    """The same items in the order of `wanted`."""
+    query, gallery = (
+        torch.from_numpy(np.argsort(one)[np.argsort(np.argsort(two))])
+        for one, two in zip(_sides(rows), _sides(wanted), strict=True)
     )
+    return Embedded(
+        {name: view[query.to(view.device)] for name, view in embedded.query.items()},
+        {name: view[gallery.to(view.device)] for name, view in embedded.gallery.items()},
+        embedded.query_centre,
+    )
+
+
+def _named(figures: Mapping[str, Value]) -> dict[str, Value]:
+    return {f"reverse_{name}": value for name, value in figures.items()}
 
 
 @torch.inference_mode()

@@ -135,7 +135,9 @@ def fresh_model(folder: Path, about: dict[str, Any], code: str | None = None) ->
     kind = _class(about["method"], code, folder)
     given = about["spec"]
     shapes = {side: {column: tuple(shape) for column, shape in given[side].items()} for side in ("query", "gallery")}
-    spec = DataSpec(shapes["query"], shapes["gallery"], given["num_classes"], given["paired"])
+    spec = DataSpec(
+        shapes["query"], shapes["gallery"], given["num_classes"], given["paired"], num_labels=given.get("num_labels")
+    )
     torch.manual_seed(0)
     return kind(spec, **group(about["job"]["settings"]).method)
 

@@ -196,7 +196,7 @@ def build(method: type[Method], feed: Feed, settings: Settings, seed: int) -> Me
     torch.manual_seed(mix(seed))
     built = method(feed.spec(), **settings.method).to(feed.columns.device)
     if type(built).fit is not Method.fit:
-        built.fit(feed.train_rows())
+        built.fit(feed.train_rows(method.fit_columns))
     return built
 
 
@@ -220,7 +220,13 @@ def save_finalist(folder: Path, run: Run, protocol: Protocol, result: Retrieval)
         "store": run.source["store"],
         "backbone": run.source["backbone"],
         "transforms": {side: transform.numbers for side, transform in run.feed.transforms.items()},
-        "spec": {"query": spec.query, "gallery": spec.gallery, "num_classes": spec.num_classes, "paired": spec.paired},
+        "spec": {
+            "query": spec.query,
+            "gallery": spec.gallery,
+            "num_classes": spec.num_classes,
+            "paired": spec.paired,
+            "num_labels": spec.num_labels,
+        },
         "test": result.means,
     }
     write_json(folder / "model.json", about)

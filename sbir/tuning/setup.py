@@ -74,6 +74,7 @@ class Setup:
     def flags(self) -> list[str]:
         """Marks that every result bears."""
         marks = {"synthetic": self.protocol.synthetic, "demo scale": self.options.scale == "demo"}
+        marks["training items in the gallery"] = self.protocol.name == "overlapping"
         return [flag for flag, marked in marks.items() if marked]
 
     @property
@@ -93,10 +94,10 @@ class Setup:
 
     @property
     def untrained(self) -> list[Untrained]:
-        """The networks on pictures with random weights, at the pinned settings where a sweep has them."""
+        """The networks on pictures and texts with random weights, at the pinned settings where a sweep has them."""
         found = []
         for one in self.resolved:
-            if "image" in one.sweep.method.query_columns:
+            if "feature" not in one.sweep.method.query_columns:
                 settings = one.constants | (one.ablation()[0].settings if one.sweep.best else {})
                 found.append(Untrained(f"{one.sweep.label}, untrained", one.sweep.method, group(settings).method))
         return found
@@ -209,11 +210,11 @@ class Setup:
         if options.data:
             (self.store,) = options.data
         elif options.smoke:
-            self.store = options.runs / "smoke-data"
+            self.store = options.runs / ("smoke-texts" if "text" in self.domains else "smoke-data")
             if not self.store.exists():
-                write_smoke_store(self.store)
+                write_smoke_store(self.store, texts="text" in self.domains)
         else:
-            self.store = embedded_store()
+            self.store = embedded_store(texts="text" in self.domains)
         shared = Shared.mapped(self.store)
         self.manifest, self.items = shared.manifest, shared.items()
 
@@ -258,7 +259,7 @@ class Setup:
         for spec in other_splits(self.options.splits):
             other_split(self.items, spec, self.protocol)
         for one in self.resolved:
-            one.check_values(self._feed(one, self.split).spec_of)
+            one.check_values(self._feed(one, self.split).spec_of, Method.check_files)
             if one.unserved and self.options.stage == "published":
                 listed = ", ".join(one.unserved)
                 print(f"{one.sweep.label}: not run, since they need wider features than the store's: {listed}")

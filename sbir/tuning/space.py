@@ -12,6 +12,7 @@ import torch
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from sbir.data.transform import TransformSettings
+from sbir.models.method import Method
 from sbir.training.loop import TrainSettings
 from sbir.training.settings import full_key, group, method_settings
 from sbir.tuning.draw import Draw, Suggests
@@ -104,10 +105,13 @@ class Resolved:
         """Whether two trials of a search can differ."""
         return any(not isinstance(domain, list) or len(domain) > 1 for domain in self.axes.values())
 
-    def check_values(self, spec_of: Callable[[TransformSettings], DataSpec]) -> None:
+    def check_values(
+        self, spec_of: Callable[[TransformSettings], DataSpec], check: Callable[[Method], None] = lambda _: None
+    ) -> None:
         """Build every declared row and some random draws without memory, so that a bad value fails before any trial.
 
-        `spec_of` says what a method will see of the data through such transforms.
+        `spec_of` says what a method will see of the data through such transforms; each that was built is put to
+        `check`.
         """
         draws = [self._draw(_Random(seed)).settings for seed in range(PROBES)]
         seen = set()
@@ -119,7 +123,8 @@ class Resolved:
                 grouped = group(whole)
                 spec = spec_of(grouped.data)
                 with torch.device("meta"):
-                    self.sweep.method(spec, **grouped.method)
+                    built = self.sweep.method(spec, **grouped.method)
+                check(built)
 
     def signature(self) -> str:
         """Changes with anything that changes which trials are run."""

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sbir.data.feed import Columns, make_feed
-from sbir.data.protocol import Part
+from sbir.data.protocol import Part, reverse
 from sbir.data.transform import TransformSettings
 from sbir.metrics.best import compare_with_best
 from sbir.metrics.intervals import seed_interval
@@ -121,7 +121,11 @@ def _reference(setup: Setup, name: str, part: Part) -> dict[str, float]:
     rows = setup.rows(part)
     feed = make_feed(Columns(setup.items), rows, (), (), TransformSettings())
     figure = chance if name == "chance" else ceiling
-    return figure(identity(feed, rows.query), identity(feed, rows.gallery), setup.protocol.k, setup.protocol.recall)
+    found = figure(identity(feed, rows.query), identity(feed, rows.gallery), setup.protocol.k, setup.protocol.recall)
+    if (back := reverse(setup.items, rows, setup.protocol)) is not None:
+        other = figure(identity(feed, back.gallery), identity(feed, back.query), setup.protocol.k)
+        found |= {f"reverse_{name}": value for name, value in other.items()}
+    return found
 
 
 def _comparison(setup: Setup, scores: Sequence[finish.Scores]) -> Table | None:

@@ -21,6 +21,8 @@ from sbir.data.store import verify_store
 from sbir.data.store_write import write_store
 from sbir.data.transform import TransformSettings
 from sbir.features.extract import extract
+from sbir.models.image_text import ImageTextHashing
+from sbir.models.method import Method
 from sbir.models.raw import Raw
 from sbir.models.triplet import Triplet
 from sbir.training.evaluate import evaluate
@@ -30,6 +32,11 @@ from tests.data import miniatures
 COARSE: dict[str, object] = {
     "method/hidden": 8, "method/latent": 4,
     "train/steps": 4, "train/eval_every": 2, "train/warmup": 1, "train/batch_size": 2,
+}  # fmt: skip
+HASHING: dict[str, object] = {
+    "method/encoder": "scratch", "method/weights": "random", "method/text_width": 64, "method/text_layers": 1,
+    "method/vocabulary": 100, "method/width": 8, "method/blocks": 1, "method/bits": 16,
+    "train/steps": 4, "train/eval_every": 2, "train/warmup": 1, "train/batch_size": 4, "train/schedule": "inverse_sqrt",
 }  # fmt: skip
 FINE = COARSE | {"method/kind": "fine", "method/instance_share": 1.0}  # negatives of the class alone
 
@@ -46,17 +53,20 @@ def stored(dataset: Dataset, path: Path) -> Path:
     return path
 
 
-def trial(store: Path, folder: Path, settings: dict[str, object], select: str) -> dict[str, object]:
+def trial(
+    store: Path, folder: Path, settings: dict[str, object], select: str, method: type[Method] = Triplet
+) -> dict[str, object]:
     """The last row of a trial of a few steps."""
     shared = Shared.mapped(store)
     items = shared.items()
     split = assign(items, "stored")
     content = str(shared.manifest["content_hash"])
     protocol = make_protocol(
-        items, split, split_spec="stored", content_hash=content, synthetic=False, select=select, k=1
-    )
-    job = Job("triplet", 0, "search", settings, seed=0, folder=str(folder))
-    run = Run(job, Triplet, Columns(items), split, protocol, save_every=0.0, source={})
+        items, split, split_spec="stored", content_hash=content, synthetic=False, select=select, k=1,
+        query=method.query_domain, gallery=method.gallery_domain,
+    )  # fmt: skip
+    job = Job("one", 0, "search", settings, seed=0, folder=str(folder))
+    run = Run(job, method, Columns(items), split, protocol, save_every=0.0, source={})
     finished = False
     while not finished:
         row, finished = run.advance()
@@ -131,21 +141,31 @@ def test_photos_alone_reach_the_loader_with_their_split(tmp_path: Path, write: C
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_texts_labels_and_photos_are_extracted_into_one_store(tmp_path: Path) -> None:
-    root = miniatures.iapr(tmp_path / "data", count=12)
-    extract(root, tmp_path / "store", backbone="none", images=8, workers=1, split="iapr:half")
+@pytest.mark.parametrize(
+    ("variant", "expected"), [(None, "a café no. 3 – at night;"), ("text=ger", "ein Café;")], ids=["eng", "ger"]
+)
+def test_texts_labels_and_photos_are_extracted_into_one_store_and_hashed(
+    tmp_path: Path, variant: str | None, expected: str
+) -> None:
+    root = miniatures.iapr(tmp_path / "data", count=22)
+    extract(root, tmp_path / "store", backbone="none", images=32, workers=1, split="iapr:half", variant=variant)
     items = Shared.mapped(tmp_path / "store").items()
     assert assign(items, "stored").kind == "seen"
     every = np.arange(len(items))
     image, labels, text = (items.payload[name].take(every) for name in ("image", "labels", "text"))
     is_text = items.domain == "text"
-    assert is_text.sum() == (~is_text).sum() == 10
+    assert is_text.sum() == (~is_text).sum() == 20
     assert not image[is_text].any()
     assert image[~is_text].any(axis=(1, 2, 3)).all()
     assert (labels.sum(axis=1) == 2).all()
     words = {bytes(row[row > 0]).decode() for row in text[is_text]}
-    assert "a café no. 3 – at night;" in words
+    assert expected in words
     assert not text[~is_text].any()
+    store = Shared.mapped(tmp_path / "store")
+    assert store.manifest["label_names"] == ["7", "30", "250"]
+    row = trial(tmp_path / "store", tmp_path / "trial", HASHING, "map_all", ImageTextHashing)
+    assert 0 < float(str(row["val/map_all"])) <= 1
+    assert 0 < float(str(row["val/reverse_map_all"])) <= 1
 
 
 @pytest.mark.usefixtures("ray_session")

@@ -1,4 +1,4 @@
-"""`sbir retrieve`: the nearest photos for a sketch."""
+"""`sbir retrieve`: the nearest photos for a sketch or a text."""
 
 import argparse
 from pathlib import Path
@@ -8,10 +8,11 @@ from sbir.commands import Commands
 
 def add(commands: Commands) -> None:
     """Add `retrieve`."""
-    retrieve = commands.add_parser("retrieve", help="search an exported model's gallery with a sketch")
+    retrieve = commands.add_parser("retrieve", help="search an exported model's gallery with a sketch or a text")
     retrieve.add_argument("model", type=Path, metavar="MODEL", help="a folder that `sbir export` wrote")
     how = retrieve.add_mutually_exclusive_group(required=True)
     how.add_argument("--sketch", metavar="FILE", help="an image, FILE.ndjson or FILE.ndjson/KEY (QuickDraw)")
+    how.add_argument("--text", metavar="WORDS", help="of a model that was trained on texts")
     how.add_argument("--draw", action="store_true", help="open a page to draw on, on this machine alone")
     retrieve.add_argument("--top", type=int, default=10, metavar="K")
     retrieve.add_argument("--json", action="store_true", help="print JSON")
@@ -31,11 +32,12 @@ def _retrieve(args: argparse.Namespace) -> None:
 
 def _search(args: argparse.Namespace) -> None:
     from sbir.serving.model import Exported
-    from sbir.serving.sketch import Sketcher, open_sketch
+    from sbir.serving.sketch import Sketcher, open_sketch, text_rows
 
-    sketch = open_sketch(args.sketch)
+    sketch = open_sketch(args.sketch) if args.sketch is not None else None
     model = Exported(args.model, args.method)
-    answers = model.search(Sketcher(model.about, args.weights).rows(sketch), args.top)
+    rows = text_rows(model.about, args.text) if sketch is None else Sketcher(model.about, args.weights).rows(sketch)
+    answers = model.search(rows, args.top)
     if args.json:
         import json
         from dataclasses import asdict

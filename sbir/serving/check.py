@@ -33,6 +33,7 @@ def score(folder: Path, store: Path | None = None, code: str | None = None) -> d
         k=protocol.k,
         select=protocol.select,
         fusion=model.fusion,
+        recall=protocol.recall,
     )
     return found.means
 

@@ -1,6 +1,6 @@
 """From a new sketch to the columns that a model takes, made as those of its store were."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,15 @@ class Sketch:
 
     picture: Image.Image
     drawing: Drawing | None = None
+
+
+def text_rows(about: Mapping[str, Any], words: str) -> dict[str, Tensor]:
+    """The one row of a model's columns for a new text; raises `ValueError` where the model does not take texts."""
+    if list(about["columns"]) != ["text"]:
+        raise ValueError(f"the model must take texts, it takes {', '.join(about['columns'])}; search with --sketch")
+    if not words.strip():
+        raise ValueError("a text to search with must have words, got none")
+    return {"text": torch.tensor([list(words.encode())], dtype=torch.uint8)}
 
 
 def drawn(drawing: Drawing) -> Sketch:
@@ -56,6 +65,8 @@ class Sketcher:
 
     def rows(self, sketch: Sketch) -> dict[str, Tensor]:
         """One row (1, ...) of every column; raises `ValueError` where the model takes strokes and there are none."""
+        if "text" in self._columns:
+            raise ValueError("the model takes texts, not sketches; search with --text WORDS")
         made: dict[str, Array] = {}
         if self._own is not None:
             backbone, network = self._own

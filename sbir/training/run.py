@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from sbir.data.feed import Columns, Feed, make_feed
-from sbir.data.items import Indices, Items
+from sbir.data.items import Array, Indices, Items
 from sbir.data.protocol import Part, Protocol, partition
 from sbir.data.splits import Split
 from sbir.data.transform import Transform
@@ -245,16 +245,26 @@ def save_model(folder: Path, method: Method, transforms: Mapping[str, Transform]
 
 
 def top_columns(items: Items, queries: Indices, top: Indices) -> dict[str, Any]:
-    """Top lists (Q, n) of store rows as columns: query, rank, gallery, of the query's class, and its own photo."""
+    """Top lists (Q, n) of store rows as columns: query, rank, gallery, whether relevant, and whether its own photo."""
     count = top.shape[1]
     instance = items.instance_id[queries][:, None]
     return {
         "query": np.repeat(items.item_id[queries].astype(str), count),
         "rank": np.tile(np.arange(1, count + 1), len(queries)),
         "gallery": items.item_id[top.ravel()].astype(str),
-        "correct": (items.class_id[top] == items.class_id[queries][:, None]).ravel(),
+        "correct": _relevant(items, queries, top).ravel(),
         "own": ((items.instance_id[top] == instance) & (instance >= 0)).ravel(),
     }
+
+
+def _relevant(items: Items, queries: Indices, top: Indices) -> Array:
+    """Of the query's class, or of data with several labels an item sharing one with it, (Q, n) bool."""
+    if "labels" not in items.payload:
+        same: Array = items.class_id[top] == items.class_id[queries][:, None]
+        return same
+    labels = items.payload["labels"]
+    answers = zip(queries[:, None], top, strict=True)
+    return np.stack([((labels.take(own) > 0) & (labels.take(found) > 0)).any(1) for own, found in answers])
 
 
 def _write_top(path: Path, items: Items, queries: Indices, top: Indices) -> None:

@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 
-from sbir.data.items import Items
+from sbir.data.items import Items, Payload
 from sbir.training.run import top_columns
 
 
@@ -21,3 +23,8 @@ def test_top_lists_tell_the_class_and_the_very_item_of_each_answer() -> None:
         "correct": [True, False, False, True],
         "own": [True, False, False, False],  # an instance that is not known is nobody's
     }
+    labels = np.array([[1, 0, 1], [0, 1, 0], [0, 1, 1], [0, 0, 0], [0, 1, 0]], np.uint8)
+    labelled = top_columns(
+        replace(items, payload={"labels": Payload([labels])}), np.array([0, 1]), np.array([[3, 2], [2, 4]])
+    )
+    assert labelled["correct"].tolist() == [False, True, True, True]

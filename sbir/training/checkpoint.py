@@ -1,6 +1,7 @@
 """Atomic files that execute nothing when they are read: a trial's state, and a model's tensors."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,3 +43,17 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} must be a whole safetensors file, reading it failed: {error}") from None
     return tensors
+
+
+def write_problem(folder: Path) -> str | None:
+    """What keeps files from being written into a folder, in the system's words; None where 64 kB can be written."""
+    probe = folder / "probe.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(bytes(1 << 16))
+    except OSError as error:
+        return f"writing to {folder} failed: {error.strerror}"
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+    return None

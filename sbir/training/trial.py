@@ -1,11 +1,14 @@
 """The Tune trainable: a worker keeps its process, device and data, and takes one trial after the other."""
 
 import faulthandler
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ray
 import torch
 from ray import tune
 
@@ -14,10 +17,12 @@ from sbir.data.loader import Shared
 from sbir.data.protocol import Protocol, other_split
 from sbir.data.splits import Split
 from sbir.models.method import Method
+from sbir.training.checkpoint import write_problem
 from sbir.training.memory import keep_freed_memory, return_freed_memory
 from sbir.training.run import Job, Refit, Run, Source, as_json
 
 VALUE = "value"  # best value so far of the maximised metric: what searcher and scheduler look at
+WORKER, STACKS = "worker.json", "hang.txt"  # in a trial's folder while it runs: where, and its stacks if it hung
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Trial(tune.Trainable):  # type: ignore[misc, unused-ignore]
         self._source = {"store": shared.path, "backbone": shared.manifest["backbone"]}
         self._splits: dict[str, tuple[Split, Protocol]] = {}
         self._columns = Columns(shared.items(), "cuda" if torch.cuda.is_available() else "cpu")
+        self._worker = as_json({"pid": os.getpid(), "node": ray.util.get_node_ip_address()})  # type: ignore[no-untyped-call]
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -55,15 +61,30 @@ class Trial(tune.Trainable):  # type: ignore[misc, unused-ignore]
     def step(self) -> dict[str, Any]:
         """Advance to the next evaluation. What goes wrong is a result: raising would cost the worker."""
         folder = Path(self._job.folder)
+        try:
+            with self._watched(folder):
+                return self._advance()
+        except torch.OutOfMemoryError as error:
+            reason = f"out of GPU memory: {error}"
+        except Exception as error:  # the trial's boundary: one trial's error must not end the sweep
+            if problem := write_problem(folder):  # no fault of the trial's
+                return self._failed(problem) | {"storage": True}
+            return self._failed(f"{type(error).__name__}: {error}")
+        # Only now, when no traceback holds the tensors any more, can their memory be given back.
+        failed = self._failed(reason) | {"out_of_memory": True}
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return failed
+
+    @contextmanager
+    def _watched(self, folder: Path) -> Iterator[None]:
+        """Say in the trial's folder where it runs, and end this process with its stacks there if it hangs."""
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "hang.txt").open("w") as stacks:
+        (folder / WORKER).write_text(self._worker)
+        with (folder / STACKS).open("w") as stacks:
             faulthandler.dump_traceback_later(self._constants.step_limit, exit=True, file=stacks)
             try:
-                return self._advance()
-            except torch.cuda.OutOfMemoryError as error:
-                return self._failed(f"out of GPU memory: {error}")
-            except Exception as error:  # the trial's boundary: one trial's error must not end the sweep
-                return self._failed(f"{type(error).__name__}: {error}")
+                yield
             finally:
                 faulthandler.cancel_dump_traceback_later()
 

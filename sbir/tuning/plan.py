@@ -13,11 +13,14 @@ from optuna.trial import FrozenTrial, TrialState
 from sbir.training.loop import mix
 from sbir.training.run import Job
 from sbir.training.settings import group
+from sbir.training.trial import STACKS, WORKER
 from sbir.tuning.draw import Suggests
 from sbir.tuning.record import Record
 
 FOLDERS = {"search": "trials", "refit": "finalists", "splits": "splits", "source": "source"}
+LARGE = 2  # slots of a trial that has run out of GPU memory in one
 DEATHS = 2  # times that a trial may take its worker down without progress before it counts as failed
+NODE_LOST = 0.2  # of a death: that its whole node went is rarely the trial's fault
 
 
 class Plan:
@@ -48,14 +51,16 @@ class Plan:
         self._by_steps, self._fusion = by_steps, fusion
         self._stem = stem or method  # of its trials' folders
         trials = study.get_trials(deepcopy=False)
-        self._again = [trial for trial in trials if trial.state == TrialState.RUNNING]
+        running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+        self._again = [trial for trial in running if not is_large(trial)]
+        self._larger = [trial for trial in running if is_large(trial)]  # run last, since their slot costs warm workers
         self.live: set[int] = set()
         self._costs: dict[int, float] = {}
         self._settings: dict[int, dict[str, Any]] = {}
         for trial in trials:
             if trial.state.is_finished():
                 self._costs[trial.number] = self._cost(trial)
-        self._reported = {trial.number: set(trial.intermediate_values) for trial in self._again}
+        self._reported = {trial.number: set(trial.intermediate_values) for trial in running}
         self._records: dict[int, Record] = {}
 
     @property
@@ -66,21 +71,27 @@ class Plan:
     @property
     def share(self) -> float:
         """Part of the budget that is spent or held by a live trial, which may need its whole length."""
-        return (self.spent + len(self.live)) / self.total
+        return self._held / self.total
 
     @property
     def exhausted(self) -> bool:
         """Whether no further trial fits into the budget, now that nothing is live."""
-        return not self._again and self.spent > self.total - 1 + 1e-9
+        return not self._again and not self._larger and self.spent > self.total - 1 + 1e-9
+
+    @property
+    def _held(self) -> float:
+        return self.spent + len(self.live) + len(self._larger)
 
     def next(self) -> tuple[optuna.Trial, Job] | None:
         """The next trial: a dead driver's, a declared one, or one that the sampler suggests; None when all are out."""
         if self._again:
             trial = self._retake(self._again.pop(0))
-        elif self.spent + len(self.live) > self.total - 1 + 1e-9:
-            return None
-        else:
+        elif self._held <= self.total - 1 + 1e-9:
             trial = self._ask()
+        elif self._larger:
+            trial = self._retake(self._larger.pop(0))
+        else:
+            return None
         self.live.add(trial.number)
         return trial, self._job(trial)
 
@@ -97,9 +108,17 @@ class Plan:
             if trial.user_attrs.get("deaths"):
                 trial.set_user_attr("deaths", 0)
 
-    def complete(self, trial: optuna.Trial, result: dict[str, Any]) -> TrialState:
-        """Tell the study how a trial ended, as the trial itself says it, and drop what only a resumed trial needs."""
-        for name in ("last.pt", "hang.txt"):
+    def complete(self, trial: optuna.Trial, result: dict[str, Any], *, has_larger: bool = False) -> TrialState:
+        """Tell the study how a trial ended, as the trial itself says it, and drop what only a resumed trial needs.
+
+        One that ran out of GPU memory goes on in a larger slot, once, where there is one.
+        """
+        if result.get("out_of_memory") and has_larger and not is_large(trial):
+            trial.set_user_attr("slots", LARGE)
+            self.live.discard(trial.number)
+            self._larger.append(self.study.get_trials(deepcopy=False)[trial.number])
+            return TrialState.RUNNING
+        for name in ("last.pt", STACKS, WORKER):
             (self.trial_folder(trial.number) / name).unlink(missing_ok=True)
         if result.get("failed"):
             return self._fail(trial, result["failed"])
@@ -109,15 +128,42 @@ class Plan:
         self._ended(trial.number)
         return state
 
-    def died(self, trial: optuna.Trial) -> TrialState:
-        """Its worker died: the trial is handed out again from its folder, unless it did so before without progress."""
-        deaths = trial.user_attrs.get("deaths", 0) + 1
+    def died(self, trial: optuna.Trial, *, blame: float = 1.0, why: str = "a kill or a crash") -> TrialState:
+        """Its worker died: the trial is handed out again from its folder, unless it did so before without progress.
+
+        `blame` is the part of a death that the trial answers for, 0 where another one brought its worker down.
+        """
+        stacks = self.trial_folder(trial.number) / STACKS
+        if stacks.exists() and stacks.stat().st_size:
+            why = f"it hung; the stacks are in {stacks.name} of its folder"
+        deaths = round(trial.user_attrs.get("deaths", 0) + blame, 1)
         trial.set_user_attr("deaths", deaths)
         if deaths >= DEATHS:
-            return self._fail(trial, f"the worker died {deaths} times (memory, a hang or a kill); see its folder")
-        self._again.append(self.study.get_trials(deepcopy=False)[trial.number])
+            return self._fail(trial, f"the worker died {DEATHS} times without progress ({why})")
         self.live.discard(trial.number)
+        queue = self._larger if is_large(trial) else self._again
+        queue.append(self.study.get_trials(deepcopy=False)[trial.number])
         return TrialState.RUNNING
+
+    def give_up(self) -> list[int]:
+        """The time is over: trials that wait to be taken up again end where they are; their numbers."""
+        waiting = [*self._again, *self._larger]
+        self._again, self._larger = [], []
+        for frozen in waiting:
+            trial = optuna.trial.Trial(self.study, frozen._trial_id)
+            trial.set_user_attr("reason", "the time was over before it could go on")
+            self.study.tell(trial, state=TrialState.PRUNED)
+            self._ended(trial.number)
+        return [frozen.number for frozen in waiting]
+
+    def worker(self, number: int) -> dict[str, Any]:
+        """`pid` and `node` of the process that runs or ran a live trial; empty where it had not begun."""
+        path = self.trial_folder(number) / WORKER
+        try:
+            found: dict[str, Any] = json.loads(path.read_text())
+        except (OSError, ValueError):
+            return {}
+        return found
 
     def settings(self, number: int) -> dict[str, Any]:
         """All settings of a trial that has been handed out."""
@@ -185,3 +231,8 @@ class Plan:
             split=given.get("split"),
             variants=given.get("variants", {}),
         )
+
+
+def is_large(trial: optuna.Trial | FrozenTrial) -> bool:
+    """Whether a trial asks for more than one slot."""
+    return bool(trial.user_attrs.get("slots", 1) > 1)

@@ -46,6 +46,7 @@ def preflight(path: Path, prices: Path | None = None) -> list[Finding]:
         *_ray_version(given, filled),
         *_images(given),
         *_authentication(filled),
+        *_autoscaler(filled),
         *_nodes(filled),
         *_binding(filled),
     ]
@@ -157,6 +158,16 @@ def _authentication(filled: Config) -> Iterator[Finding]:
         )
     elif modes["head"] == {"token"} and not any("auth_token" in path for path in filled.get("file_mounts", {})):
         yield Finding("error", "RAY_AUTH_MODE=token needs ~/.ray/auth_token on every node: add it to file_mounts")
+
+
+def _autoscaler(filled: Config) -> Iterator[Finding]:
+    head = filled["head_start_ray_commands"]
+    if filled["provider"]["type"] == "local" and not any("RAY_enable_autoscaler_v2=0" in command for command in head):
+        yield Finding(
+            "error",
+            "Ray's second autoscaler never starts the workers of the local provider: put RAY_enable_autoscaler_v2=0 "
+            "before `ray start --head`",
+        )
 
 
 def _nodes(filled: Config) -> Iterator[Finding]:

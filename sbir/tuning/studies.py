@@ -1,7 +1,9 @@
 """The searcher: one study per method behind Tune's interface, phase after phase, each method with its own budget."""
 
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import optuna
@@ -9,7 +11,13 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from sbir.training.trial import VALUE
-from sbir.tuning.plan import Plan
+from sbir.tuning.plan import NODE_LOST, Plan
+
+MEMORY_PID, MEMORY_NODE = re.compile(r"pid=(\d+)"), re.compile(r"IP: ([^,)\s]+)")  # of Ray's message
+
+
+class StorageError(OSError):
+    """The run's folder cannot be written; when it can be, the same command goes on."""
 
 
 class Studies(Searcher):  # type: ignore[misc, unused-ignore]
@@ -26,6 +34,8 @@ class Studies(Searcher):  # type: ignore[misc, unused-ignore]
         self.all_plans: list[Plan] = list(self.plans)
         self.live: dict[str, tuple[Plan, optuna.Trial]] = {}
         self._deadline = deadline
+        self.storage_problem: str | None = None  # what ended the sweep, where that was it
+        self.has_larger = False  # whether a trial that ran out of GPU memory can have a larger slot
         self.ended: list[tuple[Plan, int, TrialState]] = []
 
     def __getstate__(self) -> dict[str, Any]:
@@ -56,9 +66,11 @@ class Studies(Searcher):  # type: ignore[misc, unused-ignore]
             if not self._spent(plan) and (found := plan.next()) is not None:
                 trial, job = found
                 self.live[trial_id] = plan, trial
-                return {"job": vars(job)}
+                return {"job": vars(job), "slots": trial.user_attrs.get("slots", 1)}
         if self.live:
             return None
+        for plan in self.plans:
+            self.ended += [(plan, number, TrialState.PRUNED) for number in plan.give_up()]
         if self._phases:
             self.plans = self._phases.pop(0)()
             self.all_plans += self.plans
@@ -68,16 +80,56 @@ class Studies(Searcher):  # type: ignore[misc, unused-ignore]
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Keep a report of a trial that goes on."""
         plan, trial = self.live[trial_id]
-        plan.note(trial, result)
+        with self._storage():
+            plan.note(trial, result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Keep how a trial ended."""
         plan, trial = self.live.pop(trial_id)
-        state = plan.died(trial) if error or result is None else plan.complete(trial, result)
+        if result is not None and result.get("storage"):
+            self.storage_problem = result["failed"]  # the trial stays as it is in the journal, to be gone on with
+            raise StorageError(self.storage_problem)
+        with self._storage():
+            self._end(plan, trial, result, error)
+
+    def _end(self, plan: Plan, trial: optuna.Trial, result: dict[str, Any] | None, error: bool) -> None:
+        if error or result is None:
+            node = plan.worker(trial.number).get("node")
+            state = plan.died(trial, blame=NODE_LOST if node in _lost_nodes() else 1.0)
+        else:
+            state = plan.complete(trial, result, has_larger=self.has_larger)
+        self._keep(plan, trial, state)
+
+    @contextmanager
+    def _storage(self) -> Iterator[None]:
+        """Remember what the journal or the rows could not be written for: Tune would wrap it."""
+        try:
+            yield
+        except OSError as error:
+            self.storage_problem = f"writing the run's record failed: {error}"
+            raise
+
+    def _keep(self, plan: Plan, trial: optuna.Trial, state: TrialState) -> None:
         if state != TrialState.RUNNING:
             self.ended.append((plan, trial.number, state))
 
-    def requeue(self) -> None:
-        """After Tune itself went down: whatever was live is handed out again, or has failed."""
-        for trial_id in list(self.live):
-            self.on_trial_complete(trial_id, error=True)
+    def requeue(self, error: str) -> None:
+        """After Tune itself went down: whatever was live is handed out again, or has failed.
+
+        Ray's memory monitor names the process that it killed: its trial answers for that and no other.
+        """
+        pid, node = MEMORY_PID.search(error), MEMORY_NODE.search(error)
+        killed = {"pid": int(pid[1]), "node": node[1]} if pid and node else None
+        guilty = {name for name, (plan, trial) in self.live.items() if plan.worker(trial.number) == killed}
+        for name, (plan, trial) in list(self.live.items()):
+            del self.live[name]
+            blame = 1.0 if name in guilty or not guilty else 0.0
+            self._keep(plan, trial, plan.died(trial, blame=blame, why="the node's memory was full"))
+
+
+def _lost_nodes() -> set[str]:
+    import ray
+
+    nodes = ray.nodes() if ray.is_initialized() else []  # type: ignore[no-untyped-call]
+    alive = {node["NodeManagerAddress"] for node in nodes if node["Alive"]}
+    return {node["NodeManagerAddress"] for node in nodes} - alive

@@ -14,8 +14,9 @@ from typing import Any
 
 from sbir.data.loader import Shared
 from sbir.training.trial import Constants, Trial
+from sbir.tuning.plan import LARGE
 from sbir.tuning.rungs import Rungs
-from sbir.tuning.studies import Studies
+from sbir.tuning.studies import StorageError, Studies
 
 ROUNDS = 20  # times that Tune itself may go down (Ray's memory monitor does that) before we give up
 
@@ -35,6 +36,12 @@ class Slots:
     workers: int
     bundle: dict[str, float]
     device: str  # what they run on, in words
+
+    @property
+    def larger(self) -> dict[str, float] | None:
+        """Twice the part of a GPU, for trials that ran out of its memory; None where a slot is a whole GPU already."""
+        gpu = self.bundle.get("GPU", 1.0)
+        return None if gpu >= 1 else {**self.bundle, "GPU": min(1.0, 2 * gpu)}
 
 
 @contextmanager
@@ -89,14 +96,14 @@ def _slots(resources: dict[str, float], workers: int | None) -> Slots:
         # A head that runs no trials, before any worker has come: it comes when trials wait for its GPU.
         if workers is None:
             raise ClusterError("--workers must say how many trials may run at once: the cluster has no worker yet")
-        return Slots(workers, {"cpu": 1.0, "gpu": 1.0}, "GPU workers that came when trials waited")
+        return Slots(workers, {"CPU": 1.0, "GPU": 1.0}, "GPU workers that came when trials waited")
     if not gpus:
-        return Slots(workers or cpus, {"cpu": 1.0}, f"{cpus} CPU cores ({platform.machine()})")
+        return Slots(workers or cpus, {"CPU": 1.0}, f"{cpus} CPU cores ({platform.machine()})")
     workers = workers or gpus
     share = 1 / math.ceil(workers / gpus)
     kinds = sorted(key.partition(":")[2] for key in resources if key.startswith("accelerator_type:"))
     device = f"{gpus} GPU ({', '.join(kinds) or 'of unknown kind'})"
-    return Slots(workers, {"cpu": 1.0, "gpu": math.floor(share * 100) / 100}, device)
+    return Slots(workers, {"CPU": 1.0, "GPU": math.floor(share * 100) / 100}, device)
 
 
 def run_trials(
@@ -104,8 +111,14 @@ def run_trials(
 ) -> None:
     """Run until the studies are done. Raises `InterruptedSweepError` when a signal ended it before."""
     from ray import tune
+    from ray.tune.error import TuneError
 
-    trainable = tune.with_resources(tune.with_parameters(Trial, shared=shared, constants=constants), slots.bundle)
+    studies.has_larger = slots.larger is not None
+    bundles = {1: slots.bundle, LARGE: slots.larger or slots.bundle}
+    trainable = tune.with_resources(
+        tune.with_parameters(Trial, shared=shared, constants=constants),
+        lambda config: tune.PlacementGroupFactory([bundles[config["slots"]]]),
+    )
     for left in reversed(range(ROUNDS)):
         with tempfile.TemporaryDirectory(prefix="sbir-tune-") as scratch:
             tuner = tune.Tuner(
@@ -129,11 +142,16 @@ def run_trials(
             )
             try:
                 tuner.fit()
-            except RuntimeError:
+            except (RuntimeError, TuneError, OSError) as error:
+                if studies.storage_problem is not None:
+                    raise StorageError(
+                        f"the run's folder must be writable and have room, {studies.storage_problem}; "
+                        "mend that and give the same command again"
+                    ) from None
                 # A worker killed by Ray's memory monitor ends the whole fit. The journal knows what was running.
-                if not left:
+                if not left or not isinstance(error, RuntimeError):
                     raise
-                studies.requeue()
+                studies.requeue(str(error))
                 continue
         if not studies.done:
             raise InterruptedSweepError

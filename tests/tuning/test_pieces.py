@@ -1,6 +1,7 @@
 """Journal, space, plans and rungs: the parts of the searcher, without Ray's processes."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sbir.tuning.phases import _shared
 from sbir.tuning.plan import Plan
 from sbir.tuning.rungs import Rungs
 from sbir.tuning.space import Declared, Resolved, parse_set, wanted_by
+from sbir.tuning.studies import Studies
 from sbir.tuning.sweep import Demo, Sweep
 from sbir.types import DataSpec
 from sweeps import cross_modal
@@ -241,6 +243,59 @@ def test_a_worker_that_dies_twice_without_progress_fails_its_trial(tmp_path: Pat
     assert made.died(third[0]).name == "FAIL"
     assert "died 2 times" in made.study.trials[0].user_attrs["reason"]
     assert made.next() is None
+    journal.close()
+
+
+def test_a_trial_goes_on_once_in_a_larger_slot_after_all_others(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    made = plan(tmp_path, journal, total=2)
+    found = made.next()
+    assert found
+    failed = {"failed": "out of GPU memory", "out_of_memory": True}
+    assert made.complete(found[0], failed, has_larger=True).name == "RUNNING"
+    other = made.next()
+    assert other
+    assert other[0].number == 1  # first what needs no other slot
+    journal.close()
+
+    journal = Journal(tmp_path / "j")  # a restarted driver knows which slot it needs
+    made = plan(tmp_path, journal, total=2)
+    numbers = [handed[0].number for handed in iter(made.next, None)]
+    assert numbers == [1, 0]
+    large = next(trial for trial in made.study.trials if trial.number == 0)
+    assert large.user_attrs["slots"] == 2
+    again = optuna.trial.Trial(made.study, large._trial_id)
+    assert made.complete(again, failed, has_larger=True).name == "FAIL"
+    journal.close()
+
+
+def test_no_trial_stays_running_when_the_time_is_over(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    made = plan(tmp_path, journal)
+    studies = Studies([lambda: [made]], deadline=time.monotonic() + 3600)
+    assert studies.suggest("a")["slots"] == 1
+    studies._deadline = 0.0
+    studies.on_trial_complete("a", error=True)
+    assert made.study.trials[0].state.name == "RUNNING"
+    assert studies.suggest("b") == "FINISHED"
+    assert [trial.state.name for trial in made.study.trials] == ["PRUNED"]
+    assert "time was over" in made.study.trials[0].user_attrs["reason"]
+    assert studies.done
+    journal.close()
+
+
+def test_only_the_trial_that_the_memory_monitor_names_answers_for_it(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    made = plan(tmp_path, journal)
+    studies = Studies([lambda: [made]])
+    for name, pid in (("innocent", 11), ("guilty", 22)):
+        folder = Path(studies.suggest(name)["job"]["folder"])
+        folder.mkdir(parents=True)
+        (folder / "worker.json").write_text(json.dumps({"pid": pid, "node": "10.0.0.1"}))
+    message = "Memory on the node (IP: 10.0.0.1, ID: ab) where the task (actor ID: cd, name=Trial.train, pid=22, memory"
+    studies.requeue(message)
+    assert [trial.user_attrs["deaths"] for trial in made.study.trials] == [0.0, 1.0]
+    assert not studies.live
     journal.close()
 
 

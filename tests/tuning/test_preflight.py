@@ -110,6 +110,15 @@ def test_each_fault_is_found_and_named(tmp_path: Path, changes: dict[str, Any], 
     assert text in texts(preflight(edited(tmp_path, **changes)), level)
 
 
+def test_workers_of_a_lab_that_would_never_be_started_are_an_error(tmp_path: Path) -> None:
+    lab = (ROOT / "deploy/lab.yaml").read_text()
+    path = tmp_path / "lab.yaml"
+    path.write_text(lab)
+    assert "never starts the workers" not in texts(preflight(path), "error")
+    path.write_text(lab.replace(" RAY_enable_autoscaler_v2=0", ""))
+    assert "never starts the workers" in texts(preflight(path), "error")
+
+
 def test_the_price_is_that_of_the_head_and_of_head_and_all_workers(tmp_path: Path) -> None:
     path, prices = edited(tmp_path, max_workers=3), tmp_path / "prices.json"
     prices.write_text('{"m6i.2xlarge": 0.4, "g6.xlarge": 9.0, "g6.xlarge spot": 0.25}')

@@ -1,0 +1,52 @@
+"""A user's sweep whose method breaks in every way that a trial can: one row for each, beside a row that does not."""
+
+import os
+import time
+
+import torch
+from torch import Tensor
+
+from sbir.models.triplet import Triplet
+from sbir.tuning import runner
+from sbir.tuning.main import main
+from sbir.tuning.sweep import Sweep
+from sbir.types import Batch, DataSpec
+
+runner.STEP_LIMIT = 30.0
+
+
+class Broken(Triplet):
+    """A triplet network, except where `how` says otherwise."""
+
+    def __init__(self, spec: DataSpec, *, how: str = "works") -> None:
+        super().__init__(spec, hidden=16, latent=8)
+        self.how = how
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        terms = super().loss(batch)
+        if self.how == "nan":
+            return {name: term * float("nan") for name, term in terms.items()}
+        if self.how == "raises":
+            raise KeyError("what the method's author forgot")
+        if self.how == "hangs":
+            time.sleep(3600)
+        if self.how == "dies":
+            os.abort()
+        if self.how == "out of memory" or (self.how == "fits a whole GPU" and gpu() < 1):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return terms
+
+
+def gpu() -> float:
+    """The part of a GPU that this process was given."""
+    import ray
+
+    given = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]
+    return float(given.get("GPU", 0))
+
+
+HOW = ("works", "nan", "raises", "hangs", "dies", "out of memory", "fits a whole GPU")
+SWEEP = Sweep(Broken, {"how": list(HOW)}, published={how: {"how": how} for how in HOW})
+
+if __name__ == "__main__":
+    main(SWEEP)

@@ -1,0 +1,66 @@
+"""Run the fault tests and write docs/faults.md from what they saw: `python -m tests.faults.table [pytest's arguments]`.
+
+A row is replaced by the next run of its test; a test that fails loses its row.
+"""
+
+import json
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PAGE = Path(__file__).parents[2] / "docs/faults.md"
+ROWS = "<!-- rows: "  # the rows as JSON, in the last line of the page
+HEAD = """# What breaks, and what is lost
+
+Written by `python -m tests.faults.table` from the tests in `tests/faults`, which break real sweeps. After each fault
+they check that the trials that had ended are there, unchanged and once, that every method's budget is kept to the
+trial, that the study has no trial left running, and that the kept models load and score what was logged.
+
+Times are from the fault until what it hit had reported something new. They were taken on a shared machine with two
+cores under load; most of a dead node's time is Ray's own limit for giving it up.
+
+| fault | what was done | what was lost | seconds until work went on | run on |
+| --- | --- | --- | ---: | --- |
+"""
+
+
+class Collector:
+    """A pytest plugin that keeps the rows of passed tests, by the test's name."""
+
+    def __init__(self, rows: dict[str, Any]) -> None:
+        self.rows = rows
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and not report.passed:
+            self.rows.pop(report.nodeid, None)
+        for name, value in report.user_properties:
+            if report.when == "call" and report.passed and name == "fault":
+                self.rows[report.nodeid] = {**dict(value), "day": f"{date.today():%Y-%m-%d}"}  # type: ignore[call-overload]
+
+
+def read() -> dict[str, Any]:
+    last = PAGE.read_text().splitlines()[-1] if PAGE.exists() else ""
+    return dict(json.loads(last.removeprefix(ROWS).removesuffix(" -->"))) if last.startswith(ROWS) else {}
+
+
+def write(rows: dict[str, Any]) -> None:
+    lines = []
+    for row in dict(sorted(rows.items())).values():
+        seconds = "" if row["seconds"] is None else f"{row['seconds']:.0f}"
+        lines.append(f"| {row['fault']} | {row['done']} | {row['lost']} | {seconds} | {row['day']} |\n")
+    PAGE.write_text(f"{HEAD}{''.join(lines)}\n{ROWS}{json.dumps(rows, sort_keys=True)} -->\n")
+
+
+def main() -> int:
+    collector = Collector(read())
+    given = sys.argv[1:] or [str(Path(__file__).parent)]
+    status = pytest.main(["-m", "faults or cluster or not faults", *given], plugins=[collector])
+    write(collector.rows)
+    return int(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

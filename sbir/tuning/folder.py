@@ -5,12 +5,15 @@ import importlib.metadata
 import json
 import platform
 import subprocess
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sbir.models.method import Method
 from sbir.tracking.segment import place
 from sbir.training.run import write_json
+from sbir.tuning.code import CODE, check_code
 from sbir.tuning.options import Options
 
 MANIFEST, SUMMARY, JOURNAL = "manifest.json", "summary.json", "study.journal"
@@ -18,18 +21,21 @@ DIFF, LONGEST_DIFF, MOST_UNKNOWN = "uncommitted.diff", 1_000_000, 50  # characte
 PACKAGES = ("sbir", "torch", "torchvision", "ray", "optuna", "wandb", "numpy", "pyarrow")
 
 
-def choose_folder(options: Options, request: dict[str, Any]) -> tuple[Path, bool]:
+def choose_folder(options: Options, request: dict[str, Any], methods: Sequence[type[Method]] = ()) -> tuple[Path, bool]:
     """The run's folder, and whether it is an interrupted run that goes on.
 
     Without `--name` the script's last interrupted run with the same request is resumed. Raises where the named folder
-    is finished, or belongs to a request that differs, and says in what.
+    is finished, or belongs to a request that differs, and says in what; or where the code has changed, `methods` from
+    outside the package included, and `--accept-changes` was not given.
     """
     if options.name is not None:
-        return _named(options, request)
+        return _named(options, request, methods)
     found = [path.parent for path in options.runs.glob(f"{options.script}-*/{MANIFEST}")]
     open_runs = [path for path in found if not (path / SUMMARY).exists() and held_request(path) == request]
     if open_runs:
-        return max(open_runs, key=lambda path: (path / MANIFEST).stat().st_mtime), True
+        latest = max(open_runs, key=lambda path: (path / MANIFEST).stat().st_mtime)
+        check_code(latest, methods, accept=options.accept_changes)
+        return latest, True
     return options.runs / new_name(options), False
 
 
@@ -40,7 +46,7 @@ def new_name(options: Options) -> str:
     return next(name for name in names if not (options.runs / name).exists())
 
 
-def _named(options: Options, request: dict[str, Any]) -> tuple[Path, bool]:
+def _named(options: Options, request: dict[str, Any], methods: Sequence[type[Method]]) -> tuple[Path, bool]:
     folder = options.runs / str(options.name)
     if not (folder / MANIFEST).exists():
         if options.extend:
@@ -50,10 +56,10 @@ def _named(options: Options, request: dict[str, Any]) -> tuple[Path, bool]:
         return folder, False
     held = held_request(folder)
     check_same(folder, held, request, extend=options.extend)
-    if (folder / SUMMARY).exists():
-        if not options.extend:
-            raise ValueError(f"{folder} is finished; take another --name, or --extend --trials N to go on with it")
-        (folder / SUMMARY).unlink()
+    if (folder / SUMMARY).exists() and not options.extend:
+        raise ValueError(f"{folder} is finished; take another --name, or --extend --trials N to go on with it")
+    check_code(folder, methods, accept=options.accept_changes)
+    (folder / SUMMARY).unlink(missing_ok=True)
     if options.extend:
         manifest = json.loads((folder / MANIFEST).read_text())
         write_json(folder / MANIFEST, manifest | {"request": request, "trials": options.trials})
@@ -62,7 +68,7 @@ def _named(options: Options, request: dict[str, Any]) -> tuple[Path, bool]:
 
 def holds_files(folder: Path) -> bool:
     """Whether there is more in a folder than a run leaves that was killed before its manifest was written."""
-    left = {JOURNAL, DIFF, f"{MANIFEST}.part"}
+    left = {JOURNAL, DIFF, CODE, f"{CODE}.part", f"{MANIFEST}.part"}
     journal = folder / JOURNAL
     begun = journal.exists() and journal.stat().st_size > 0
     return folder.exists() and (begun or any(path.name not in left for path in folder.iterdir()))

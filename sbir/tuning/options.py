@@ -37,6 +37,7 @@ class Options:
     wanted: dict[str, list[Any]]
     wandb: str | None
     extend: bool
+    accept_changes: bool
     smoke: bool
 
 
@@ -82,6 +83,7 @@ def parse(script: str, doc: str | None, argv: Sequence[str] | None = None, *, tr
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="fix or narrow (V1,V2) an axis, or set any key")
     add("--wandb", choices=("offline", "online", "off"), help="default offline; $WANDB_MODE counts")
     add("--extend", action="store_true", help="go on with a finished run (--name) up to --trials")
+    add("--accept-changes", action="store_true", help="go on with a run although the code has changed since it began")
     add("--smoke", action="store_true", help="two tiny trials: does everything work?")
     return _options(script, parser.parse_args(argv), trials)
 
@@ -127,5 +129,6 @@ def _options(script: str, given: argparse.Namespace, trials: int) -> Options:
         wanted=wanted,
         wandb=given.wandb,
         extend=given.extend,
+        accept_changes=given.accept_changes,
         smoke=given.smoke,
     )

@@ -30,6 +30,14 @@ class Rungs(FIFOScheduler):  # type: ignore[misc, unused-ignore]
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles schedulers; this one is rebuilt from the journal
 
+    def choose_trial_to_run(self, tune_controller: Any) -> None:
+        """No trial: Tune starts those that wait by itself.
+
+        FIFO's choice would be given the first worker that comes free, and the one that is being started for it would
+        end: on a node that joins, or after a worker's death, none would come up where trials end faster than that.
+        """
+        return
+
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Continue or stop."""
         plan, asked = self._studies.live[trial.trial_id]

@@ -24,6 +24,7 @@ from sbir.training.baselines import Baseline, score_baselines
 from sbir.training.settings import group
 from sbir.training.trial import Constants
 from sbir.tuning import finish, folder
+from sbir.tuning.code import record_code
 from sbir.tuning.journal import Journal
 from sbir.tuning.phases import Phases, other_splits
 from sbir.tuning.rungs import Rungs, rung_levels
@@ -43,10 +44,12 @@ class Runner:
         torch.set_num_threads(THREADS)  # baselines are to give the same figures on every number of cores
         self._started = started
         self.setup = setup
-        self.folder, self._resumed = folder.choose_folder(setup.options, setup.request())
+        methods = [one.sweep.method for one in setup.resolved]
+        self.folder, self._resumed = folder.choose_folder(setup.options, setup.request(), methods)
         self._journal = Journal(self.folder / folder.JOURNAL)
         if not self._resumed:
-            folder.write_manifest(self.folder, {"name": self.folder.name, **self.setup.describe()})
+            record_code(self.folder, methods)
+            folder.write_manifest(self.folder, {"name": self.folder.name, **setup.describe()})
 
     def run(self) -> int:
         """Run all trials and finalists, write tables and report; 1 where no trial came to its end."""

@@ -44,9 +44,10 @@ def deaths(run: Path) -> list[int]:
     return [given["deaths"] for given in attributes if "deaths" in given]
 
 
-def check(run: Path, before: Trials, *, fails: int = 0) -> None:
+def check(run: Path, before: Trials, *, method: str, fails: int = 0) -> None:
     """Finished trials are all there, as they were, and once; budgets are exact; nothing is left running; rows are
-    whole; the kept models load and score what was logged. `before`: what had finished when the fault came."""
+    whole; the kept models load and score what was logged. `before`: what had finished when the fault came; `method`:
+    the class, as `sbir evaluate --method` takes it."""
     now = trials(run)
     for key, trial in before.items():
         assert (now[key].state, now[key].params, now[key].value) == (trial.state, trial.params, trial.value), key
@@ -56,11 +57,11 @@ def check(run: Path, before: Trials, *, fails: int = 0) -> None:
     table = pd.read_parquet(run / "trials.parquet")
     assert len(table) == len(now)
     assert not table.duplicated(["method", "kind", "number"]).any()
-    for method in json.loads((run / "summary.json").read_text())["methods"].values():
-        assert method["budget"] - 1 < method["spent"] <= method["budget"]
+    for spent in json.loads((run / "summary.json").read_text())["methods"].values():
+        assert spent["budget"] - 1 < spent["spent"] <= spent["budget"]
     for steps in _steps(run):
         assert steps == sorted(set(steps))
-    for scored in rescore(run):
+    for scored in rescore(run, method=method):
         logged = json.loads((scored.folder / "model.json").read_text())["test"]
         assert all(math.isclose(scored.result.means[name], value, abs_tol=1e-6) for name, value in logged.items())
 

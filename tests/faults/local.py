@@ -11,6 +11,7 @@ from tests.faults.lab import until
 
 ROOT = Path(__file__).parents[2]
 STEADY = ROOT / "tests/faults/steady.py"
+METHOD = f"{STEADY}:Steady"
 FLAGS = ["--smoke", "--workers", "1", "--trials", "3", "--set", "train/steps=100", "--set", "train/eval_every=10"]
 LONG = 300.0  # seconds
 

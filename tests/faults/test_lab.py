@@ -12,6 +12,7 @@ from tests.faults.conftest import Note
 from tests.faults.lab import ROOT, Lab, until
 
 SCRIPT = "tests/faults/steady.py"
+METHOD = f"{ROOT / SCRIPT}:Steady"
 FLAGS = "--address auto --smoke --workers 2 --wandb off --set train/steps=150 --set train/eval_every=10"
 RAYLET = "raylet/raylet"
 TRIAL = "ray::ResourceTrainable"  # title of a process that runs a trial: what Tune makes of our class
@@ -68,7 +69,7 @@ def test_ray_up_brings_both_machines_and_a_sweep_runs_on_them(machines: Lab, not
     first = time.monotonic() - started
     sweep.ends()
     until(lambda: machines.alive() == 2, LONG, "the worker did not join")
-    audit.check(sweep.run, {})
+    audit.check(sweep.run, {}, method=METHOD)
     machines.down()
     left = machines.head.processes("raylet")  # the worker's ends by itself when it has missed the head for a minute
     note(
@@ -112,7 +113,7 @@ def test_a_sweep_outlives_its_nodes(up: Lab, note: Note) -> None:
     broken("spot")
     sweep.ends()
     for before, _ in seen.values():
-        audit.check(sweep.run, before)
+        audit.check(sweep.run, before, method=METHOD)
 
     note("kill -9 of a trial's worker", "handed out again under its number", *lost(*seen["worker"]))
     note("kill -9 of a node's raylet", "its trial went on from its folder on another node", *lost(*seen["node"]))
@@ -144,7 +145,7 @@ def test_a_sweep_outlives_its_driver_and_the_head(up: Lab, note: Note) -> None:
     sweep.ends()
     until(lambda: up.alive() == 2, LONG, "the worker did not join the new head")
     for before, _ in (driver, head):
-        audit.check(sweep.run, before)
+        audit.check(sweep.run, before, method=METHOD)
     note("kill -9 of the driver", "the same command again went on with its folder", *lost(*driver))
     note("the head loses its power", "`ray up` and the same command again", *lost(*head))
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults import audit
 from tests.faults.conftest import Note
-from tests.faults.local import Sweep
+from tests.faults.local import METHOD, Sweep
 
 pytestmark = pytest.mark.faults
 
@@ -56,7 +56,7 @@ def test_a_full_disk_stops_the_sweep_and_loses_nothing(memory_disk: Path, note: 
     sweep.until(lambda: audit.num_rows(sweep.run) > rows, "no report")
     seconds = time.monotonic() - started
     sweep.ends()
-    audit.check(sweep.run, before)
+    audit.check(sweep.run, before, method=METHOD)
     did = "the sweep stopped and said so; with room again the same command went on"
     note("the disk of the runs is full", did, f"nothing of {len(before)} ended trials", seconds)
 
@@ -81,5 +81,5 @@ def test_a_disk_that_stands_still_delays_and_harms_nothing(real_disk: Path, note
     sweep.until(lambda: audit.num_rows(sweep.run) > rows, "no report")
     seconds = time.monotonic() - started
     sweep.ends()
-    audit.check(sweep.run, before)
+    audit.check(sweep.run, before, method=METHOD)
     note("the disk of the runs stands still for 20 s", "waited", "nothing", seconds)

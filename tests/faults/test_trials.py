@@ -13,6 +13,7 @@ from tests.faults import audit
 from tests.faults.conftest import Note
 
 ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "tests/faults/broken.py"
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled"}
 FLAGS = ["--smoke", "--stage", "published", "--workers", "2", "--wandb", "off", "--name", "run"]
 ONE_GPU = {"num_cpus": 2, "num_gpus": 1, "include_dashboard": False}  # a GPU for Ray's bookkeeping; none is touched
@@ -20,7 +21,7 @@ ONE_GPU = {"num_cpus": 2, "num_gpus": 1, "include_dashboard": False}  # a GPU fo
 
 ROWS = {
     "works": ("", ""),
-    "nan": ("failed with the term and the step as the reason; its worker was kept", "is nan at step 1"),
+    "not finite": ("failed with the term and the step as the reason; its worker was kept", "is nan at step 1"),
     "raises": ("failed with the exception as the reason; its worker was kept", "KeyError"),
     "out of memory": ("once more with twice the part of a GPU, failed", "out of GPU memory: CUDA out of memory"),
     "fits a whole GPU": ("once more with twice the part of a GPU, completed", ""),
@@ -30,7 +31,7 @@ ROWS = {
 
 
 def test_broken_trials_say_why_and_harm_no_other(tmp_path: Path, note: Note) -> None:
-    check(tmp_path, note, "works", "nan", "raises", "out of memory", "fits a whole GPU")
+    check(tmp_path, note, "works", "not finite", "raises", "out of memory", "fits a whole GPU")
 
 
 @pytest.mark.faults
@@ -47,7 +48,7 @@ def check(folder: Path, note: Note, *ways: str) -> None:
         assert reason in str(table.loc[how, "reason"] or "")
         if did:
             note(f"a trial: {how}", did, "nothing of the other trials", None)
-    audit.check(folder / "run", {}, fails=sum(bool(ROWS[how][1]) for how in ways))
+    audit.check(folder / "run", {}, method=f"{SCRIPT}:Broken", fails=sum(bool(ROWS[how][1]) for how in ways))
 
 
 def sweep_over(folder: Path, ways: tuple[str, ...]) -> pd.DataFrame:
@@ -58,7 +59,7 @@ def sweep_over(folder: Path, ways: tuple[str, ...]) -> pd.DataFrame:
         cluster: Any = Cluster(initialize_head=True, head_node_args=ONE_GPU)
         try:
             what = ["--address", cluster.address, "--runs", str(folder), "--set", f"how={','.join(ways)}"]
-            command = [sys.executable, str(ROOT / "tests/faults/broken.py"), *FLAGS, *what]
+            command = [sys.executable, str(SCRIPT), *FLAGS, *what]
             done = subprocess.run(command, env=ENV, capture_output=True, text=True, check=False, timeout=400)
         finally:
             cluster.shutdown()

@@ -337,7 +337,8 @@ def test_the_flags_are_these_and_no_others(capsys: pytest.CaptureFixture[str]) -
     assert found == {
         "--help", "--data", "--stage", "--methods", "--also", "--reported", "--trials", "--final-seeds",
         "--splits", "--seed", "--name", "--runs", "--address",
-        "--workers", "--time-limit", "--scale", "--set", "--wandb", "--extend", "--smoke",
+        "--workers", "--time-limit", "--scale", "--set", "--wandb", "--extend",
+        "--accept-changes", "--smoke",
     }  # fmt: skip
 
 

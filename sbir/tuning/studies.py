@@ -116,14 +116,15 @@ class Studies(Searcher):  # type: ignore[misc, unused-ignore]
     def requeue(self, error: str) -> None:
         """After Tune itself went down: whatever was live is handed out again, or has failed.
 
-        Ray's memory monitor names the process that it killed: its trial answers for that and no other.
+        Ray's memory monitor names the process that it killed: its trial answers for that and no other. A node that is
+        lost with objects on it takes Tune down as well, and then no trial is named.
         """
         pid, node = MEMORY_PID.search(error), MEMORY_NODE.search(error)
         killed = {"pid": int(pid[1]), "node": node[1]} if pid and node else None
         guilty = {name for name, (plan, trial) in self.live.items() if plan.worker(trial.number) == killed}
         for name, (plan, trial) in list(self.live.items()):
             del self.live[name]
-            blame = 1.0 if name in guilty or not guilty else 0.0
+            blame = float(name in guilty) if guilty else NODE_LOST
             self._keep(plan, trial, plan.died(trial, blame=blame, why="the node's memory was full"))
 
 

@@ -12,16 +12,26 @@ from tests.faults.lab import until
 ROOT = Path(__file__).parents[2]
 STEADY = ROOT / "tests/faults/steady.py"
 METHOD = f"{STEADY}:Steady"
-FLAGS = ["--smoke", "--workers", "1", "--trials", "3", "--set", "train/steps=100", "--set", "train/eval_every=10"]
+FLAGS = ["--workers", "1", "--trials", "3", "--set", "train/steps=100", "--set", "train/eval_every=10"]
 LONG = 300.0  # seconds
 
 
 class Sweep:
     """The steady sweep as a user starts it; started again it is the same command."""
 
-    def __init__(self, runs: Path, *more: str, env: dict[str, str] | None = None) -> None:
+    def __init__(self, runs: Path, *more: str, smoke: bool = True, env: dict[str, str] | None = None) -> None:
         self.run, self.output = runs / "run", runs.parent / "sweep.out"
-        self._command = [sys.executable, str(STEADY), *FLAGS, *more, "--name", "run", "--runs", str(runs)]
+        self._command = [
+            sys.executable,
+            str(STEADY),
+            *FLAGS,
+            *(["--smoke"] if smoke else []),
+            *more,
+            "--name",
+            "run",
+            "--runs",
+            str(runs),
+        ]
         self._env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **(env or {})}
         self.start()
 
@@ -33,7 +43,8 @@ class Sweep:
 
     def until(self, true: Callable[[], bool], otherwise: str) -> float:
         def stop() -> bool:
-            assert self.process.poll() in (None, 0), self.output.read_text()
+            ended = self.process.poll() is not None
+            assert true() or not ended, self.output.read_text()
             return true()
 
         return until(stop, LONG, otherwise)

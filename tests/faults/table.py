@@ -28,17 +28,20 @@ cores under load; most of a dead node's time is Ray's own limit for giving it up
 
 
 class Collector:
-    """A pytest plugin that keeps the rows of passed tests, by the test's name."""
+    """A pytest plugin that keeps the rows of passed tests, by test and fault."""
 
     def __init__(self, rows: dict[str, Any]) -> None:
         self.rows = rows
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "call" and not report.passed:
-            self.rows.pop(report.nodeid, None)
-        for name, value in report.user_properties:
-            if report.when == "call" and report.passed and name == "fault":
-                self.rows[report.nodeid] = {**dict(value), "day": f"{date.today():%Y-%m-%d}"}  # type: ignore[call-overload]
+        if report.when != "call":
+            return
+        for name in [name for name in self.rows if name.startswith(f"{report.nodeid} ")]:
+            del self.rows[name]
+        for name, value in report.user_properties if report.passed else []:
+            if name == "fault":
+                row: dict[str, Any] = dict(value)  # type: ignore[call-overload]
+                self.rows[f"{report.nodeid} {row['fault']}"] = row | {"day": f"{date.today():%Y-%m-%d}"}
 
 
 def read() -> dict[str, Any]:

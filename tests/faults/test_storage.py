@@ -25,7 +25,7 @@ def mount(*words: str) -> None:
 def memory_disk(tmp_path: Path) -> Iterator[Path]:
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount("-t", "tmpfs", "-o", "size=8m", "none", str(disk))
+    mount("-t", "tmpfs", "-o", "size=64m", "none", str(disk))
     yield disk
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
@@ -43,7 +43,7 @@ def real_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_stops_the_sweep_and_loses_nothing(memory_disk: Path, note: Note) -> None:
-    sweep = Sweep(memory_disk / "runs")
+    sweep = Sweep(memory_disk)
     before = sweep.middle()
     filler = memory_disk / "filler"
     subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=4k"], check=False, capture_output=True)
@@ -63,14 +63,14 @@ def test_a_full_disk_stops_the_sweep_and_loses_nothing(memory_disk: Path, note: 
 
 def test_a_folder_that_cannot_be_written_is_refused(memory_disk: Path, note: Note) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(memory_disk)], check=True)
-    said = Sweep(memory_disk / "runs").ends(status=2)
+    said = Sweep(memory_disk).ends(status=2)
     assert "Read-only file system" in said
     assert len(said.strip().splitlines()) == 1
     note("the runs' folder cannot be written", "refused before Ray is started, in one line", "nothing", None)
 
 
 def test_a_disk_that_stands_still_delays_and_harms_nothing(real_disk: Path, note: Note) -> None:
-    sweep = Sweep(real_disk / "runs")
+    sweep = Sweep(real_disk)
     before = sweep.middle()
     subprocess.run(["fsfreeze", "-f", str(real_disk)], check=True)
     try:

@@ -20,7 +20,7 @@ from sbir.tuning.record import Record
 FOLDERS = {"search": "trials", "refit": "finalists", "splits": "splits", "source": "source"}
 LARGE = 2  # slots of a trial that has run out of GPU memory in one
 DEATHS = 2  # times that a trial may take its worker down without progress before it counts as failed
-NODE_LOST = 0.2  # of a death: that its whole node went is rarely the trial's fault
+BLAMELESS = 0.2  # of a death that is rarely the trial's fault: its node went, or its worker never came up
 
 
 class Plan:
@@ -133,13 +133,14 @@ class Plan:
 
         `blame` is the part of a death that the trial answers for, 0 where another one brought its worker down.
         """
+        (self.trial_folder(trial.number) / WORKER).unlink(missing_ok=True)
         stacks = self.trial_folder(trial.number) / STACKS
         if stacks.exists() and stacks.stat().st_size:
             why = f"it hung; the stacks are in {stacks.name} of its folder"
         deaths = round(trial.user_attrs.get("deaths", 0) + blame, 1)
         trial.set_user_attr("deaths", deaths)
         if deaths >= DEATHS:
-            return self._fail(trial, f"the worker died {DEATHS} times without progress ({why})")
+            return self._fail(trial, f"the worker died again and again without progress ({why})")
         self.live.discard(trial.number)
         queue = self._larger if is_large(trial) else self._again
         queue.append(self.study.get_trials(deepcopy=False)[trial.number])

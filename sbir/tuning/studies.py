@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from sbir.training.trial import VALUE
-from sbir.tuning.plan import NODE_LOST, Plan
+from sbir.tuning.plan import BLAMELESS, Plan
 
 MEMORY_PID, MEMORY_NODE = re.compile(r"pid=(\d+)"), re.compile(r"IP: ([^,)\s]+)")  # of Ray's message
 
@@ -94,8 +94,8 @@ class Studies(Searcher):  # type: ignore[misc, unused-ignore]
 
     def _end(self, plan: Plan, trial: optuna.Trial, result: dict[str, Any] | None, error: bool) -> None:
         if error or result is None:
-            node = plan.worker(trial.number).get("node")
-            state = plan.died(trial, blame=NODE_LOST if node in _lost_nodes() else 1.0)
+            node = plan.worker(trial.number).get("node")  # None where the trial had not begun
+            state = plan.died(trial, blame=BLAMELESS if node is None or node in _lost_nodes() else 1.0)
         else:
             state = plan.complete(trial, result, has_larger=self.has_larger)
         self._keep(plan, trial, state)
@@ -124,7 +124,7 @@ class Studies(Searcher):  # type: ignore[misc, unused-ignore]
         guilty = {name for name, (plan, trial) in self.live.items() if plan.worker(trial.number) == killed}
         for name, (plan, trial) in list(self.live.items()):
             del self.live[name]
-            blame = float(name in guilty) if guilty else NODE_LOST
+            blame = float(name in guilty) if guilty else BLAMELESS
             self._keep(plan, trial, plan.died(trial, blame=blame, why="the node's memory was full"))
 
 

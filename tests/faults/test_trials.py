@@ -26,7 +26,7 @@ ROWS = {
     "out of memory": ("once more with twice the part of a GPU, failed", "out of GPU memory: CUDA out of memory"),
     "fits a whole GPU": ("once more with twice the part of a GPU, completed", ""),
     "hangs": ("ended after the limit, tried once more, failed; its stacks are kept", "(it hung; the stacks are in"),
-    "dies": ("tried once more, failed", "died 2 times without progress (a kill or a crash)"),
+    "dies": ("tried once more, failed", "died again and again without progress (a kill or a crash)"),
 }
 
 

@@ -241,7 +241,7 @@ def test_a_worker_that_dies_twice_without_progress_fails_its_trial(tmp_path: Pat
     third = made.next()
     assert third
     assert made.died(third[0]).name == "FAIL"
-    assert "died 2 times" in made.study.trials[0].user_attrs["reason"]
+    assert "died again and again" in made.study.trials[0].user_attrs["reason"]
     assert made.next() is None
     journal.close()
 
@@ -277,6 +277,7 @@ def test_no_trial_stays_running_when_the_time_is_over(tmp_path: Path) -> None:
     studies._deadline = 0.0
     studies.on_trial_complete("a", error=True)
     assert made.study.trials[0].state.name == "RUNNING"
+    assert made.study.trials[0].user_attrs["deaths"] < 1  # its worker never came up
     assert studies.suggest("b") == "FINISHED"
     assert [trial.state.name for trial in made.study.trials] == ["PRUNED"]
     assert "time was over" in made.study.trials[0].user_attrs["reason"]

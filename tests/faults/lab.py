@@ -38,8 +38,10 @@ StrictModes no
 UsePAM no
 PermitRootLogin yes
 MaxStartups 50
-SetEnv PYTHONPATH={root} OMP_NUM_THREADS=1 RAY_USAGE_STATS_ENABLED=0 RAY_worker_niceness=0
+SetEnv PYTHONPATH={root} {env}
 """
+# The memory that Ray would watch is the whole machine's, which others use too.
+ENV = "OMP_NUM_THREADS=1 RAY_USAGE_STATS_ENABLED=0 RAY_worker_niceness=0 RAY_memory_monitor_refresh_ms=0"
 
 
 def missing() -> str | None:
@@ -72,7 +74,7 @@ class Host:
         users = Path("/etc/passwd").read_text().splitlines(keepends=True)
         root = f"root:*:0:0:root:{self.home}:/bin/bash\n"
         (self.folder / "passwd").write_text("".join([root, *(line for line in users if not line.startswith("root:"))]))
-        (self.folder / "sshd_config").write_text(SSHD.format(lab=lab, root=ROOT))
+        (self.folder / "sshd_config").write_text(SSHD.format(lab=lab, root=ROOT, env=ENV))
         self._process: subprocess.Popen[bytes] | None = None
 
     def power_on(self) -> None:

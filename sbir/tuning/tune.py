@@ -18,6 +18,7 @@ from sbir.tuning.plan import LARGE
 from sbir.tuning.rungs import Rungs
 from sbir.tuning.studies import StorageError, Studies
 
+CLOUD_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
 ROUNDS = 20  # times that Tune itself may go down (Ray's memory monitor does that) before we give up
 
 
@@ -106,6 +107,16 @@ def _slots(resources: dict[str, float], workers: int | None) -> Slots:
     return Slots(workers, {"CPU": 1.0, "GPU": math.floor(share * 100) / 100}, device)
 
 
+@contextmanager
+def _keys_hidden() -> Iterator[None]:
+    """Without the keys that Tune would write into its workers' command lines, which all users of a node can read."""
+    held = {name: os.environ.pop(name) for name in CLOUD_KEYS if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(held)
+
+
 def run_trials(
     studies: Studies, rungs: Rungs, callbacks: list[Any], slots: Slots, *, shared: Shared, constants: Constants
 ) -> None:
@@ -141,7 +152,8 @@ def run_trials(
                 ),
             )
             try:
-                tuner.fit()
+                with _keys_hidden():
+                    tuner.fit()
             except (RuntimeError, TuneError, OSError) as error:
                 if studies.storage_problem is not None:
                     raise StorageError(

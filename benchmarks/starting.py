@@ -91,8 +91,8 @@ def no_ops(folder: Path, trials: int) -> None:
     wrap(Plan, "next", asked)
     complete = Plan.complete
 
-    def completed(self: Plan, trial: Any, result: dict[str, Any]) -> TrialState:
-        state = complete(self, trial, result)
+    def completed(self: Plan, trial: Any, result: dict[str, Any], *, has_larger: bool = False) -> TrialState:
+        state = complete(self, trial, result, has_larger=has_larger)
         ended.append(time.perf_counter())
         return state
 

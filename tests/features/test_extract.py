@@ -11,7 +11,7 @@ from PIL import Image
 
 from sbir.data.pictures import BrokenImage, pixels
 from sbir.data.readers import read_dataset
-from sbir.data.store import verify_store
+from sbir.data.store import Store, verify_store
 from sbir.features.backbones import Backbone, normalise
 from sbir.features.extract import extract, imagenet_overlap
 from sbir.features.pipeline import batch_rows, count_actors
@@ -42,11 +42,25 @@ def run(root: Path, out: Path, **changes: Any) -> Path:
     return extract(root, out, **settings)
 
 
-@pytest.mark.usefixtures("ray_session")
-def test_each_row_is_the_backbones_feature_of_its_image(tmp_path: Path) -> None:
-    root = dataset(tmp_path / "data")
-    store = verify_store(run(root, tmp_path / "store"))
-    items = store.items()
+BATCH = 4  # images at once: the last bits of a feature depend on its batch
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images that every test may read and none changes, with drawings beside."""
+    return drawings(dataset(tmp_path_factory.mktemp("extract") / "data"))
+
+
+@pytest.fixture(scope="module")
+def plain(root: Path, ray_session: None) -> Store:
+    """Their features and nothing else, in one go."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sbir.features.pipeline.BATCH", BATCH)
+        return verify_store(run(root, root.parent / "plain"))
+
+
+def test_each_row_is_the_backbones_feature_of_its_image(root: Path, plain: Store) -> None:
+    store, items = plain, plain.items()
     network = Backbone("squeezenet1_1", "random:0", 32, 0).build(None)
     row = {str(name): number for number, name in enumerate(items.item_id)}
     read = read_dataset(root).items
@@ -61,7 +75,7 @@ def test_each_row_is_the_backbones_feature_of_its_image(tmp_path: Path) -> None:
         "squeezenet1_1 features, weights random:0, 32 px; class labels and sketch-photo pairs"
     )
     assert store.manifest["backbone"]["imagenet_overlap"] == ["ant", "bee"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "store"]
+    assert sorted(path.name for path in root.parent.iterdir()) == ["data", "plain"]
 
 
 def drawings(root: Path) -> Path:
@@ -75,10 +89,10 @@ def drawings(root: Path) -> Path:
     return root
 
 
-@pytest.mark.usefixtures("ray_session")
-def test_images_and_strokes_lie_beside_the_same_feature(tmp_path: Path) -> None:
-    root = drawings(dataset(tmp_path / "data"))
-    plain = verify_store(run(root, tmp_path / "plain")).items()
+def test_images_and_strokes_lie_beside_the_same_feature(
+    root: Path, plain: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sbir.features.pipeline.BATCH", BATCH)
     store = verify_store(run(root, tmp_path / "store", images=48, strokes=4))
     items, everything = store.items(), np.arange(18)
     columns = {name: column.take(everything) for name, column in items.payload.items()}
@@ -88,8 +102,8 @@ def test_images_and_strokes_lie_beside_the_same_feature(tmp_path: Path) -> None:
         "strokes": ("float32", (4, 3)),
         "num_points": ("int32", ()),
     }
-    assert items.item_id.tolist() == plain.item_id.tolist()
-    np.testing.assert_array_equal(columns["feature"], plain.payload["feature"].take(everything))
+    assert items.item_id.tolist() == plain.items().item_id.tolist()
+    np.testing.assert_array_equal(columns["feature"], plain.items().payload["feature"].take(everything))
     for item in read_dataset(root).items:
         row = items.item_id.tolist().index(item.item_id)
         np.testing.assert_array_equal(columns["image"][row], pixels(item, 48))
@@ -102,16 +116,22 @@ def test_images_and_strokes_lie_beside_the_same_feature(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.usefixtures("ray_session")
-def test_several_backbones_in_one_pass_give_the_stores_that_each_alone_gives(tmp_path: Path) -> None:
-    root = dataset(tmp_path / "data")
+def test_several_backbones_in_one_pass_give_each_its_own_store(root: Path, plain: Store, tmp_path: Path) -> None:
     out = run(root, tmp_path / "both", backbone="squeezenet1_1,timm:test_resnet", dtype="float16", images=8)
     assert sorted(path.name for path in out.iterdir()) == ["squeezenet1_1", "timm-test_resnet"]
-    alone = run(root, tmp_path / "alone", backbone="timm:test_resnet", dtype="float16", images=8)
-    assert verify_store(out / "timm-test_resnet").manifest == verify_store(alone).manifest
-    first = verify_store(out / "squeezenet1_1").manifest
-    assert first["columns"]["feature"] == {"dtype": "float16", "shape": [512]}
-    assert first["backbone"]["name"] == "squeezenet1_1"
+    first, second = (verify_store(out / name) for name in ("squeezenet1_1", "timm-test_resnet"))
+    assert first.manifest["columns"]["feature"] == {"dtype": "float16", "shape": [512]}
+    assert [store.manifest["backbone"]["name"] for store in (first, second)] == ["squeezenet1_1", "timm:test_resnet"]
+    every = np.arange(18)
+    found, alone = (store.items().payload["feature"].take(every) for store in (first, plain))
+    assert first.items().item_id.tolist() == second.items().item_id.tolist() == plain.items().item_id.tolist()
+    np.testing.assert_allclose(found, alone, rtol=1e-2, atol=1e-3)
+    backbone = Backbone("timm:test_resnet", "random:0", 32, 0)
+    paths = {item.item_id: item for item in read_dataset(root).items}
+    images = torch.from_numpy(np.stack([pixels(paths[str(name)], 32) for name in second.items().item_id]))
+    with torch.inference_mode():
+        expected = backbone.build(None)(normalise(images, backbone.preprocessing)).numpy()
+    np.testing.assert_allclose(second.items().payload["feature"].take(every), expected, rtol=1e-2, atol=1e-3)
 
 
 def test_features_too_large_for_their_type_are_refused_at_once(tmp_path: Path) -> None:
@@ -128,22 +148,20 @@ def test_features_too_large_for_their_type_are_refused_at_once(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_a_store_may_do_without_features(tmp_path: Path) -> None:
-    store = verify_store(extract(dataset(tmp_path / "data"), tmp_path / "store", backbone="none", images=8))
+def test_a_broken_image_is_named_and_left_out_only_on_request_and_a_store_may_do_without_features(
+    tmp_path: Path,
+) -> None:
+    root = dataset(tmp_path / "data")
+    (root / "photo/bee/1.jpg").write_bytes(b"nothing")
+    wanted: dict[str, Any] = {"backbone": "none", "images": 8, "workers": 1}
+    with pytest.raises(BrokenImage, match=r"photo/bee/1.jpg cannot be read: .*--skip-broken"):
+        extract(root, tmp_path / "store", **wanted)
+    assert not (tmp_path / "store").exists()
+    store = verify_store(extract(root, tmp_path / "store", skip_broken=True, **wanted))
+    assert set(store.items().item_id) == {item.item_id for item in read_dataset(root).items} - {"photo/bee/1.jpg"}
     assert list(store.manifest["columns"]) == ["image"]
     assert store.manifest["backbone"] is None
     assert store.manifest["given"] == "images of 8 px; class labels and sketch-photo pairs"
-
-
-@pytest.mark.usefixtures("ray_session")
-def test_a_broken_image_is_named_and_left_out_only_on_request(tmp_path: Path) -> None:
-    root = dataset(tmp_path / "data")
-    (root / "photo/bee/1.jpg").write_bytes(b"nothing")
-    with pytest.raises(BrokenImage, match=r"photo/bee/1.jpg cannot be read: .*--skip-broken"):
-        run(root, tmp_path / "store")
-    assert not (tmp_path / "store").exists()
-    names = set(verify_store(run(root, tmp_path / "store", skip_broken=True)).items().item_id)
-    assert names == {item.item_id for item in read_dataset(root).items} - {"photo/bee/1.jpg"}
 
 
 def test_a_class_that_loses_its_last_image_is_named(tmp_path: Path) -> None:
@@ -230,17 +248,16 @@ extract(sys.argv[1], sys.argv[2], backbone="squeezenet1_1", weights="random", si
 """
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_killed_it_goes_on_with_what_is_missing_to_the_same_store(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, plain: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root, out = dataset(tmp_path / "data"), tmp_path / "store"
+    out = tmp_path / "store"
     command = [sys.executable, "-c", KILLED, str(root), str(out)]
     killed = subprocess.run(command, check=False, capture_output=True, text=True)
     assert killed.returncode == -9, killed.stderr
     assert not out.exists()
     (folder,) = tmp_path.glob(".store.*.work")
-    monkeypatch.setattr("sbir.features.pipeline.BATCH", 4)  # the last bits of a feature depend on its batch
+    monkeypatch.setattr("sbir.features.pipeline.BATCH", BATCH)
     again: list[int] = []
     add = Work.add
 
@@ -252,8 +269,7 @@ def test_killed_it_goes_on_with_what_is_missing_to_the_same_store(
     run(root, out)
     assert sorted(again) == list(range(8, 18))
     assert not folder.exists()
-    whole = run(root, tmp_path / "whole")
-    assert verify_store(out).manifest == verify_store(whole).manifest
+    assert verify_store(out).manifest == plain.manifest
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Fixtures that several rooms' tests share."""
 
 import logging
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -10,9 +9,10 @@ import pytest
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
     """One small local Ray for all tests that need one."""
-    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    from sbir.tuning import quiet  # isort: skip  (before Ray is imported, as in a sweep)
     import ray
+
+    quiet.silence()
 
     ray.init(
         address="local",

@@ -20,6 +20,7 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 CLASSES = [f"class{number}" for number in range(12)]
 # What a reader leaves out: two searched trials and one refit of 20 steps instead of twelve and five of 250.
 SHORTER = ["--smoke", "--wandb", "off"]
+FEWER = ["--methods", "cvae,siamese_1,direct_regression"]  # tests/test_sweeps.py runs all
 # The only commands that may carry a "not run" mark, by its first word.
 NOT_RUN = {
     "network": "sbir features my-images --backbone vgg16 --weights imagenet",
@@ -63,7 +64,8 @@ def linked(words: list[str]) -> list[str]:
     """A command with this environment's programs, this checkout's scripts, and sweeps made short."""
     if words[0] == "python":
         script = str(ROOT / words[1]) if words[1].startswith("sweeps/") else words[1]
-        return [sys.executable, script, *words[2:], *[word for word in SHORTER if word not in words]]
+        shorter = [word for word in SHORTER if word not in words]
+        return [sys.executable, script, *words[2:], *shorter, *(FEWER if "all_methods" in script else [])]
     assert words[0] == "sbir", f"the README's commands are python, sbir and make, got {words}"
     return [sys.executable, "-m", "sbir.cli", *words[1:]]
 

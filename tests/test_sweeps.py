@@ -1,13 +1,14 @@
 """Every script in sweeps/ runs. Scripts are found, not listed: a new one is tested from its first day."""
 
 import json
-import os
-import subprocess
+import runpy
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+import torch
 
 from sbir.tuning.space import Resolved
 from sbir.tuning.sweep import Sweep
@@ -41,13 +42,27 @@ def test_sweeps_have_names_of_their_own() -> None:
     assert sorted(set(names)) == sorted(names)
 
 
+@pytest.fixture
+def threads() -> Iterator[None]:
+    """A sweep computes its baselines on one thread."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("ray_session", "threads")  # scripts start no Ray of their own where one runs
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
-def test_a_sweep_script_runs_to_its_table_and_no_trial_fails(script: Path, tmp_path: Path) -> None:
-    command = [sys.executable, str(script), "--smoke", "--workers", "1", "--name", "smoke", "--runs", str(tmp_path)]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert ", 0 failed)" in done.stdout, done.stdout
+def test_a_sweep_script_runs_to_its_table_and_no_trial_fails(
+    script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--smoke", "--workers", "1", "--name", "smoke", "--runs", str(tmp_path)]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(script), *flags])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(script), run_name="__main__")
+    said = capsys.readouterr()
+    assert ended.value.code == 0, said.out + said.err
+    assert ", 0 failed)" in said.out, said.out
     table = json.loads((tmp_path / "smoke" / "summary.json").read_text())["table"]
     methods = [row for row in table if row["kind"] == "method"]
     assert methods

@@ -6,10 +6,10 @@
     sbir invariance runs/NAME                               # how shift, rotation and scale change the codes
 
 Both networks have the same number of parameters, within 2 %. The source judged them by eye; here they are rows of a
-table like any others. On the embedded data at demo scale they do not pass raw pixels (mAP@all 55.1 on
-validation), which are strong where drawings are centred and of one size: sketch-GAN at width 8, one seed, is at 52.7
-after the demo's 500 steps and rises slowly, to 53.5 after 1 000 and 54.0 after 2 000 (56.1 with `--set
-eval/centre=true`, pixels then 55.8). A higher rate is no way out: at 1e-3 the discriminator wins within 250 steps.
+table like any others. On the embedded data at demo scale they are about as good as raw pixels, not better, which are
+strong where drawings are centred and of one size. Sketch-GAN at width 8, one seed, mAP@all after the demo's 500 steps,
+1 000 and 2 000: on validation 52.7, 53.5 and 54.0 (pixels 55.1), on test 45.0 and 44.6 (pixels 44.1). A higher rate is
+no way out: at 1e-3 the discriminator wins within 250 steps.
 """
 
 from sbir.models.gan_encoder import GANEncoder

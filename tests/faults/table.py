@@ -19,8 +19,9 @@ Written by `python -m tests.faults.table` from the tests in `tests/faults`, whic
 they check that the trials that had ended are there, unchanged and once, that every method's budget is kept to the
 trial, that the study has no trial left running, and that the kept models load and score what was logged.
 
-Times are from the fault until what it hit had reported something new. They were taken on a shared machine with two
-cores under load; most of a dead node's time is Ray's own limit for giving it up.
+Times are from the fault (of a disk: from when it was mended) until what it hit had reported something new; an empty
+cell has not been measured. They were taken on a shared machine with two cores under heavy load, where starting a worker
+alone takes tens of seconds; most of a lost node's time is Ray's own limit for giving it up.
 
 | fault | what was done | what was lost | seconds until work went on | run on |
 | --- | --- | --- | ---: | --- |

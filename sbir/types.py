@@ -47,6 +47,7 @@ class Batch:
     labels: Tensor  # (B,) int64 in [0, num_classes), of the query
     gallery_labels: Mapping[Role, Tensor]  # (B,) int64 each
     tags: Tensor | None = None  # (B, L) bool, of the query, where the store has several labels an item
+    instances: Tensor | None = None  # (B,) int64: which queries show one thing, -1 where that is not known
 
 
 @dataclass(frozen=True)

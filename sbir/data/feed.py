@@ -88,14 +88,19 @@ class Feed:
     def _batch(self, batch: IndexBatch) -> Batch:
         gallery: dict[Role, Rows] = {role: self.gallery(rows) for role, rows in batch.gallery.items()}
         labels: dict[Role, Tensor] = {role: self.labels(rows) for role, rows in batch.gallery.items()}
-        return Batch(self.query(batch.query), gallery, self.labels(batch.query), labels, self.tags(batch.query))
+        instances = torch.from_numpy(self.columns.items.instance_id[batch.query]).to(self.columns.device)
+        tags = self.tags(batch.query)
+        return Batch(self.query(batch.query), gallery, self.labels(batch.query), labels, tags, instances)
 
     def train_queries(self, chunk: int = 256) -> Iterator[tuple[Rows, Tensor]]:
         """All training queries with their labels, `chunk` rows at a time."""
-        every = self.partition.train_query
-        for start in range(0, len(every), chunk):
-            rows = every[start : start + chunk]
+        for rows in _parts(self.partition.train_query, chunk):
             yield self.query(rows), self.labels(rows)
+
+    def train_gallery(self, chunk: int = 256) -> Iterator[tuple[Rows, Tensor]]:
+        """All training gallery rows with their labels, `chunk` rows at a time."""
+        for rows in _parts(self.partition.train_gallery, chunk):
+            yield self.gallery(rows), self.labels(rows)
 
     def train_rows(self, only: Collection[str] | None = None) -> TrainRows:
         """Every training row at once, with all columns or `only` some."""
@@ -155,6 +160,10 @@ class Feed:
             for side, rows in some.items()
         ]
         return any(bool((feature < 0).any()) for feature in seen)
+
+
+def _parts(rows: Indices, chunk: int) -> Iterator[Indices]:
+    return (rows[start : start + chunk] for start in range(0, len(rows), chunk))
 
 
 def make_feed(

@@ -1,6 +1,7 @@
 """The one interface that every method implements; the trainer knows no method by name."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -33,6 +34,19 @@ class Method(nn.Module, ABC):
 
     def fit(self, rows: TrainRows) -> None:
         """See all training rows once, before the first step. Fitted tensors belong into buffers."""
+
+    def begin_epoch(
+        self, queries: Iterator[tuple[Rows, Tensor]], gallery: Iterator[tuple[Rows, Tensor]]
+    ) -> dict[str, float]:
+        """Called before the first step of every pass over the training queries, with all training rows and labels, some
+        at a time: for closed-form steps between the optimiser's. What it computes belongs into buffers; figures that it
+        returns go to the log."""
+        return {}
+
+    def pictures(self, query: Rows, gallery: Rows) -> dict[str, Tensor]:
+        """What a method that draws makes of n queries and n gallery items: title -> (n, 3, S, S) in [0, 1]. A final
+        training saves them at several steps."""
+        return {}
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Scalar loss terms by name, already weighted; their sum is minimised."""

@@ -153,10 +153,18 @@ class Loop:
         if stage.begin is not None and self.step == self._starts[number]:
             stage.begin(self._feed.train_queries())
             self.method.train()
-        values = {}
+        values = self._begin_epoch()
         for player, optimizer in zip(stage.players, self._optimizers[number], strict=True):
             values.update(self._update(player, optimizer, batch, stage.lr))
         return values
+
+    def _begin_epoch(self) -> dict[str, float]:
+        assert self._sampler is not None  # a method without players takes no step
+        if self.step % len(self._sampler):
+            return {}
+        figures = self.method.begin_epoch(self._feed.train_queries(), self._feed.train_gallery())
+        self.method.train()
+        return figures
 
     def _update(
         self, player: Player, optimizer: torch.optim.Optimizer, batch: Batch, factor: float

@@ -17,16 +17,16 @@ def ink(rows: Rows) -> Tensor:
 
 
 class PixelBranch(nn.Module):
-    """A small network of AlexNet's kind: (n, 1, S, S) -> (n, out).
+    """A small network of AlexNet's kind: (n, channels, S, S) -> (n, out).
 
     Five convolutions with batch norm and ReLU, three of them followed by pooling, and one linear layer: AlexNet (A.
     Krizhevsky et al., NIPS 2012) with its filters scaled to drawings of some 64 pixels; `width` is the first layer's
     number of filters.
     """
 
-    def __init__(self, width: int, out: int, dropout: float) -> None:
+    def __init__(self, width: int, out: int, dropout: float, *, channels: int = 1) -> None:
         super().__init__()
-        sizes = [1, width, 2 * width, 4 * width, 4 * width, 4 * width]
+        sizes = [channels, width, 2 * width, 4 * width, 4 * width, 4 * width]
         layers: list[nn.Module] = []
         for index, (before, after) in enumerate(pairwise(sizes)):
             kernel, stride = (5, 2) if index == 0 else (3, 1)
@@ -37,7 +37,7 @@ class PixelBranch(nn.Module):
         self.top = nn.Sequential(nn.Dropout(dropout), nn.Linear(64 * width, out), nn.ReLU())
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Darkness (n, 1, S, S) -> (n, out)."""
+        """Darkness (n, 1, S, S), or another number of channels -> (n, out)."""
         code: Tensor = self.top(self.features(pixels))
         return code
 

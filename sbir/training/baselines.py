@@ -1,10 +1,12 @@
 """The baselines that stand in every table, fitted and scored as every other method is."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sbir.data.feed import Columns, has_pairs, make_feed
+import numpy as np
+
+from sbir.data.feed import Columns, Indices, has_pairs, make_feed
 from sbir.data.protocol import Part, Protocol, partition
 from sbir.data.splits import Split
 from sbir.data.transform import TransformSettings
@@ -12,7 +14,7 @@ from sbir.metrics.retrieval import Retrieval
 from sbir.models.linear_map import LinearMap
 from sbir.models.mean_removed import MeanRemoved
 from sbir.models.method import Method
-from sbir.models.pixels import Pixels
+from sbir.models.pixels import LinearPixels, Pixels
 from sbir.models.raw import Raw
 from sbir.models.word_labels import WordLabels
 from sbir.training.evaluate import evaluate
@@ -20,6 +22,7 @@ from sbir.training.loop import TrainSettings
 from sbir.training.run import build
 from sbir.training.settings import Settings
 
+PIXEL_ROWS = 10_000  # training rows of a side that the linear map between pixels is fitted on, at most
 PENALTIES = (1e-2, 1e-1, 1.0, 10.0, 100.0)  # of the ridge, relative to the mean eigenvalue; chosen on validation
 
 
@@ -53,13 +56,16 @@ def score_baselines(
     """Raw feature, per-domain mean removed, and the linear maps, each on validation and, fitted on train + val, on
     test. Where the protocol centres all embeddings, raw features are mean removed: they have no row of their own. A
     store without features has none of these rows. Where `untrained` networks are given, they stand first, and with them
-    the raw pixels, or the linear maps from words and from pixels to labels where they take texts.
+    the raw pixels and a linear map from sketches' pixels to photos', or the linear maps from words and from pixels to
+    labels where they take texts.
     """
 
     def score(
         method: type[Method], settings: Mapping[str, Any], part: Part, transforms: TransformSettings
     ) -> Retrieval:
         rows = partition(columns.items, split, protocol, part)
+        if method is LinearPixels:
+            rows = replace(rows, train_query=_some(rows.train_query), train_gallery=_some(rows.train_gallery))
         feed = make_feed(columns, rows, method.query_columns, method.gallery_columns, transforms)
         return evaluate(build(method, feed, Settings(settings, TrainSettings(), transforms), 0), feed, protocol)
 
@@ -82,15 +88,17 @@ def score_baselines(
         )
         for one in networks
     ]
+    paired = has_pairs(columns.items, partition(columns.items, split, protocol, "val"))
+    to = "sketch-photo pairs" if paired else "class labels"
+
     ridges: list[dict[str, Any]] = [{"penalty": penalty} for penalty in PENALTIES]
     if "text" in columns_seen:
         first.append(baseline("words and pixels, ridge", "labels", WordLabels, ridges, as_they_are))
+    if "image" in columns_seen and {protocol.query, protocol.gallery} == {"sketch", "photo"}:
+        first.append(baseline("ridge on pixels", to, LinearPixels, ridges, as_they_are))
     if "feature" not in columns.items.payload:
         return first
-    paired = has_pairs(columns.items, partition(columns.items, split, protocol, "val"))
     transforms = TransformSettings(feature_dim=feature_dim)
-    to = "sketch-photo pairs" if paired else "class labels"
-
     ridges = [{"kind": "ridge", **settings} for settings in ridges]
     raw = [] if protocol.centre else [baseline("raw", "nothing", Raw, [{}], transforms)]
     return [
@@ -100,3 +108,7 @@ def score_baselines(
         baseline("ridge", to, LinearMap, ridges, transforms),
         baseline("Procrustes", to, LinearMap, [{"kind": "procrustes"}], transforms),
     ]
+
+
+def _some(rows: Indices) -> Indices:
+    return rows[np.linspace(0, len(rows) - 1, min(len(rows), PIXEL_ROWS)).astype(np.int64)]

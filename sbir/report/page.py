@@ -8,6 +8,7 @@ from typing import Any
 
 from sbir.report.compare import compare
 from sbir.report.compare_text import LEGEND, notes
+from sbir.report.drawn import drawn
 from sbir.report.explore import explore
 from sbir.report.grid import Thumbnail, retrieval_grid, thumbnails
 from sbir.report.load import Run, load_run
@@ -90,6 +91,7 @@ def _section(run: Run, thumbnail: Thumbnail, budget: int) -> dict[str, Any]:
     return {
         "plots": figures,
         "grid": retrieval_grid(run, thumbnail),
+        "drawn": drawn(run),
         "data": explore(run, figures, thumbnail, budget),
         **texts(run),
         **tables(run),

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from sbir.report.budgets import best_so_far
+from sbir.report.drawn import drawn
 from sbir.report.grid_picture import write_grid_picture
 from sbir.report.load import Run
 from sbir.report.reproduction import reproductions
@@ -184,7 +185,9 @@ def _results(run: Run) -> list[dict[str, Any]]:
 
 def _pictures(run: Run) -> list[Segment]:
     picture = write_grid_picture(run.path)
-    if picture is None:
+    pictures = {f"drawn_{one.finalist}_step_{sheet.step}": sheet.path for one in drawn(run) for sheet in one.sheets}
+    pictures |= {RETRIEVAL: picture} if picture is not None else {}
+    if not pictures:
         raise ValueError(f"--pictures needs pictures of the data, {run.path} has no ranking or its store has none")
-    found = {"pictures": {RETRIEVAL: picture}, "rows": [{"step": 0}], "summary": {"state": "COMPLETE"}}
+    found = {"pictures": pictures, "rows": [{"step": 0}], "summary": {"state": "COMPLETE"}}
     return [_segment(run, f"{run.manifest['name']}-{PICTURES}", "", PICTURES, **found)]

@@ -20,6 +20,7 @@ from sbir.models.method import Method
 from sbir.training import checkpoint
 from sbir.training.evaluate import evaluate
 from sbir.training.loop import Loop, mix
+from sbir.training.pictures import is_due, save_pictures
 from sbir.training.settings import Settings, group
 
 SAVE_EVERY = 20.0  # seconds of work between two checkpoints: what a killed trial repeats at most
@@ -143,12 +144,23 @@ class Refit(Run):
 
     part: Part = "test"
 
+    def _train(self) -> Row:
+        if self._loop.step == 0:
+            self._draw()
+        return super()._train()
+
     def _evaluate(self) -> Row:
+        self._draw()
         if self._loop.step < self._steps:
             return {}
         result = evaluate(self.method, self.feed, self._protocol, fusion=self.job.fusion)
         save_finalist(Path(self.job.folder), self, self._protocol, result)
         return {**{f"test/{name}": mean for name, mean in result.means.items()}, "lambda": result.fusion}
+
+    def _draw(self) -> None:
+        step, every = self._loop.step, self.settings.train.eval_every
+        if self.job.split is None and is_due(step, every, self._steps):
+            save_pictures(Path(self.job.folder), self.method, self.feed, step)
 
     def _finished(self) -> bool:
         return self._loop.step >= self._steps

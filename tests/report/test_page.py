@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from sbir.cli import main
 from sbir.report.cost import cost_to_reach, stopped_early
@@ -267,3 +268,17 @@ def test_a_damaged_ranking_is_named(make_run: MakeRun) -> None:
     path.write_bytes(b"no parquet")
     with pytest.raises(ValueError, match=r"baseline_top\.parquet must be Parquet"):
         write_report(folder)
+
+
+def test_sheets_of_a_finalist_that_draws_stand_in_the_order_of_their_steps(make_run: MakeRun) -> None:
+    folder, title = make_run(), "What CMDT draws, by training step"
+    assert title not in write_report(folder).read_text(encoding="utf-8")
+    for step in (360, 0, 90):
+        path = folder / f"finalists/cross_modal-13-0/pictures/{step:07d}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8), (step % 256, 0, 0)).save(path)
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert title in page
+    picture = '</figcaption><img src="data:image/jpeg;base64,'
+    assert re.findall(rf"<figcaption>step (\d+){re.escape(picture)}", page) == ["0", "90", "360"]
+    assert all(url.startswith("data:") for url in Loads(outside_scripts(page)).urls)

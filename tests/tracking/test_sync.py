@@ -142,11 +142,15 @@ def test_pictures_are_sent_only_when_asked(synced: Any, monkeypatch: pytest.Monk
     server, run = synced
     Image.new("RGB", (8, 8)).save(run / "grid.png")
     monkeypatch.setattr(finished_runs, "write_grid_picture", lambda path: path / "grid.png")
+    sheet = run / "finalists/cross_modal-1-0/pictures/0000090.jpg"
+    sheet.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8)).save(sheet)
     finished_runs.write_finished(load_run(run), pictures=True)  # as a call that was killed may leave it
     assert sync_run(run).sent == 0
     assert not [name for name in server.files if name.endswith(".png")]
     assert sync_run(run, pictures=True).sent == 1
     assert [name for name in server.files if "retrieval" in name and name.endswith(".png")]
+    assert [name for name in server.files if "drawn_cross_modal-1-0_step_90" in name]
 
 
 def test_an_extended_run_is_told_anew(synced: Any) -> None:

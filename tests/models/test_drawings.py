@@ -128,7 +128,8 @@ def batch_of(method: Method, rows: Rows, labels: Tensor) -> Batch:
     """Drawings with what the method asks for beside them; shapes take turns, so the next row is of another class."""
     shift: dict[Role, int] = {"positive": 0, "same_class": 0, "other_instance": len(SHAPES), "negative": 1}
     gallery = {role: gallery_of(method, _rolled(rows, shift[role])) for role in method.sampling.roles}
-    return Batch(rows, gallery, labels, {role: labels.roll(shift[role]) for role in gallery}, torch.arange(len(labels)))
+    beside = {role: labels.roll(shift[role]) for role in gallery}
+    return Batch(rows, gallery, labels, beside, instances=torch.arange(len(labels)))
 
 
 def _rolled(rows: Rows, by: int) -> Rows:

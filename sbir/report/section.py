@@ -9,6 +9,7 @@ from sbir.report.cost import cost_to_reach, failures, stopped_early
 from sbir.report.figures import Figure, importance_bars, lambda_curve, learning_curves
 from sbir.report.invariance import invariance_figures
 from sbir.report.load import Run
+from sbir.report.quoted import quoted
 from sbir.report.reproduction import controls, not_comparable, reproductions
 from sbir.report.setup_text import setup_paragraph
 from sbir.report.table import (
@@ -67,14 +68,16 @@ def _facts(run: Run) -> dict[str, str]:
     looks = summary.get("looks_at_test")
     protocol = summary["protocol"]
     called = f"{protocol.get('name', NONE)}, fingerprint {protocol.get('fingerprint', NONE)}"
-    return {
+    facts = {
         "data": f"{data['dataset']} (content {data.get('content_hash', NONE)}); {_sizes(data)}",
         "given": str(summary.get("given") or "not stated"),
         "protocol": f"{called}: {_protocol(protocol)}",
         "looks at test": f"{looks if looks is not None else 'not counted'} (runs of this folder scored on this split)",
         "trials": f"{trials}{took}; seed {run.manifest.get('seed', NONE)}",
         "code": _code(run),
+        "reported elsewhere": quoted(run),
     }
+    return {name: fact for name, fact in facts.items() if fact}
 
 
 def _sizes(data: Any) -> str:

@@ -80,7 +80,7 @@ class Player(NamedTuple):
     """Who steps which parameters on which loss: one for most methods, two for adversarial ones."""
 
     name: str
-    parameters: list[Any]  # as torch.optim takes it: tensors, or parameter groups
+    parameters: list[Any]  # as torch.optim takes it: tensors, or groups, with `lr_scale` a factor on the learning rate
     loss: Callable[[Batch], dict[str, Tensor]]
 
 

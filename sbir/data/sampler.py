@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sbir.data.items import Items
 from sbir.types import Role, Sampling
 
 Indices = NDArray[np.int64]
@@ -95,6 +96,13 @@ class Sampler:
                 f"{len(kept)} of {len(query)} training queries have one; use more photos a class"
             )
         return kept
+
+
+def check_batches(items: Items, query: Indices, gallery: Indices, sampling: Sampling, batch_size: int) -> None:
+    """Raise where batches of so many items of each class cannot be drawn."""
+    if sampling.per_class is not None:
+        identity = items.class_id, items.instance_id
+        Sampler(query, gallery, *identity, sampling=sampling, batch_size=batch_size, seed=0)
 
 
 class _ByClass:

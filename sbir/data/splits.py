@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sbir.data.items import DOMAINS, Array, Items, plural
 
 Kind = Literal["zero_shot", "seen"]
-SPECS = "stored, zero_shot:<seed>, generalised:<seed> or seen:<seed>"
+SPECS = "stored, halves, halves:<seed>, zero_shot:<seed>, generalised:<seed> or seen:<seed>"
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,21 @@ def assign(items: Items, spec: str) -> Split:
     `zero_shot:<seed>` parts the classes, about 70/13/17 % into train, val and test, val never fewer than 8 where there
     are at least 24. `generalised:<seed>` is the same with 10 % of the photos of train classes and their sketches held
     out for the test gallery. `seen:<seed>` parts the photos of every class 70/10/20 %; sketches follow their photo.
+    `halves` is the convention of deep metric learning: the first half of the classes, in the order of their names, is
+    for training (of which a fixed part is val), the other half for test; `halves:<seed>` orders them at random.
     """
     name, _, seed = spec.partition(":")
     if name == "stored" and not seed:
         return _stored(items)
-    if name not in ("zero_shot", "generalised", "seen") or not seed.isdecimal():
+    if spec == "halves":
+        seed = "0"
+    if name not in ("zero_shot", "generalised", "seen", "halves") or not seed.isdecimal():
         raise ValueError(f"a split must be {SPECS}, got {spec}")
     rng = np.random.default_rng([int(seed), 20260])
     if name == "seen":
         rows = _by_photo(items, rng)
     else:
-        rows = _by_class(items, rng)
+        rows = _by_half(items, rng, shuffled=spec != "halves") if name == "halves" else _by_class(items, rng)
         if name == "generalised":
             _hold(items, rows, rng)
     _check_sides(items, rows)
@@ -119,6 +123,16 @@ def _check_sides(items: Items, rows: Array) -> None:
                 f"every split needs {' and '.join(plural(domain) for domain in present)}, {part} has "
                 f"{' and '.join(map(str, counts.values()))}; take another split or more data"
             )
+
+
+def _by_half(items: Items, rng: np.random.Generator, *, shuffled: bool) -> Array:
+    names = sorted(items.class_names[number] for number in np.unique(items.class_id))
+    if shuffled:
+        names = [names[position] for position in rng.permutation(len(names))]
+    middle = len(names) // 2
+    parts = dict.fromkeys(names[middle:], "test") | class_parts(names[:middle], rng, test=False)
+    by_id = np.array([parts.get(name, "") for name in items.class_names], dtype=object)
+    return by_id[items.class_id]
 
 
 def _by_class(items: Items, rng: np.random.Generator) -> Array:

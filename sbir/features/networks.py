@@ -150,6 +150,12 @@ class TorchvisionSource:
         return key.partition(".")[0] in HEADS or key in _whole(self.name)
 
     def _cut(self, weights: str | None) -> nn.Module:
+        cut = self.maps(weights)
+        cut.register_forward_hook(pooled)
+        return cut
+
+    def maps(self, weights: str | None) -> nn.Module:
+        """Cut after the node, unpooled: (B, 3, H, W) -> {"node": (B, C, h, w)}; `weights` by torchvision's name."""
         from torchvision.models import get_model
         from torchvision.models.feature_extraction import create_feature_extractor
 
@@ -159,7 +165,6 @@ class TorchvisionSource:
         except ValueError as error:
             reason = str(error).partition("\n")[0][:200]
             raise ValueError(f"torchvision:{self.name}@LAYER must name a layer of the network: {reason}") from None
-        cut.register_forward_hook(pooled)
         return cast(nn.Module, cut)
 
 

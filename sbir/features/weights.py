@@ -39,11 +39,16 @@ def load_backbone(
         state = {key: value.numpy() for key, value in fetch(source, name).state_dict().items()}
         return Backbone(name, source.published, size), _fitting(name, state, f"the published weights of {name}")
     path = Path(weights)
-    if not path.is_file():
-        raise ValueError(f"weights must be random, imagenet or a file, {weights} is not a file")
-    loaded = _safetensors(path) if path.suffix == ".safetensors" else _torch_file(path)
+    loaded = read_state(path)
     digest = file_hash(path)[:8]
     return Backbone(name, f"{path.name} ({digest})", size), _fitting(name, loaded, path.name)
+
+
+def read_state(path: Path) -> State:
+    """A state dict as `.safetensors` or as written by `torch.save`; raises `ValueError` where it is something else."""
+    if not path.is_file():
+        raise ValueError(f"weights must be random, imagenet or a file, {path} is not a file")
+    return _safetensors(path) if path.suffix == ".safetensors" else _torch_file(path)
 
 
 def own_network(described: Mapping[str, Any] | None, weights: Path | None = None) -> tuple[Backbone, nn.Module]:

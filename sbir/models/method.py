@@ -72,6 +72,11 @@ class Method(nn.Module, ABC):
         told = ["sketch-photo pairs"] * paired + ["class labels"] * (bool(roles) and (not paired or len(roles) > 1))
         return " and ".join(told) or "nothing"
 
+    @property
+    def pretrained(self) -> str:
+        """Which weights from elsewhere training begins with, for the same line; empty for random ones."""
+        return ""
+
     def players(self) -> list[Player]:
         """Who trains: by default all parameters on `loss`, and nobody where there are no parameters."""
         parameters = list(self.parameters())

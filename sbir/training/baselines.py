@@ -1,13 +1,13 @@
 """The baselines that stand in every table, fitted and scored as every other method is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from sbir.data.feed import Columns, Indices, has_pairs, make_feed
-from sbir.data.protocol import Part, Protocol, partition
+from sbir.data.protocol import Part, Partition, Protocol, partition
 from sbir.data.splits import Split
 from sbir.data.transform import TransformSettings
 from sbir.metrics.retrieval import Retrieval
@@ -16,6 +16,7 @@ from sbir.models.mean_removed import MeanRemoved
 from sbir.models.method import Method
 from sbir.models.pixels import LinearPixels, Pixels
 from sbir.models.raw import Raw
+from sbir.models.rca import Rca
 from sbir.models.word_labels import WordLabels
 from sbir.training.evaluate import evaluate
 from sbir.training.loop import TrainSettings
@@ -23,7 +24,7 @@ from sbir.training.run import build
 from sbir.training.settings import Settings
 
 PIXEL_ROWS = 10_000  # training rows of a side that the linear map between pixels is fitted on, at most
-PENALTIES = (1e-2, 1e-1, 1.0, 10.0, 100.0)  # of the ridge, relative to the mean eigenvalue; chosen on validation
+PENALTIES = (1e-2, 1e-1, 1.0, 10.0, 100.0)  # relative to the mean eigenvalue; chosen on validation
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,23 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Untrained:
-    """A network whose random weights are a row of the table: what its architecture retrieves by itself."""
+    """A network whose first weights are a row of the table: what its architecture retrieves by itself."""
 
     row: str
     method: type[Method]
     settings: Mapping[str, Any]  # of its constructor
+    given: str = "nothing"  # what its first weights come from
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """One row before it is scored: the best of its settings on validation is taken."""
+
+    row: str
+    given: str
+    method: type[Method]
+    settings: Sequence[Mapping[str, Any]] = ({},)
+    transforms: TransformSettings = field(default_factory=TransformSettings)
 
 
 def score_baselines(
@@ -53,61 +66,59 @@ def score_baselines(
     feature_dim: int | None = None,
     untrained: Sequence[Untrained] = (),
 ) -> list[Baseline]:
-    """Raw feature, per-domain mean removed, and the linear maps, each on validation and, fitted on train + val, on
-    test. Where the protocol centres all embeddings, raw features are mean removed: they have no row of their own. A
-    store without features has none of these rows. Where `untrained` networks are given, they stand first, and with them
-    the raw pixels and a linear map from sketches' pixels to photos', or the linear maps from words and from pixels to
-    labels where they take texts.
+    """What needs no training, each row on validation and, fitted on train + val, on test.
+
+    On features: raw, per-domain mean removed, and the linear maps, or relevant component analysis where photos retrieve
+    photos. Where the protocol centres all embeddings, raw features are mean removed: they have no row of their own.
+    Where `untrained` networks are given, they stand first, and with them the raw pixels and a linear map between those,
+    or the linear maps from words and pixels to labels where they take texts.
     """
 
-    def score(
-        method: type[Method], settings: Mapping[str, Any], part: Part, transforms: TransformSettings
-    ) -> Retrieval:
+    def score(candidates: _Candidates, settings: Mapping[str, Any], part: Part) -> Retrieval:
+        method, transforms = candidates.method, candidates.transforms
         rows = partition(columns.items, split, protocol, part)
         if method is LinearPixels:
             rows = replace(rows, train_query=_some(rows.train_query), train_gallery=_some(rows.train_gallery))
         feed = make_feed(columns, rows, method.query_columns, method.gallery_columns, transforms)
         return evaluate(build(method, feed, Settings(settings, TrainSettings(), transforms), 0), feed, protocol)
 
-    def baseline(
-        row: str, given: str, method: type[Method], choices: list[dict[str, Any]], transforms: TransformSettings
-    ) -> Baseline:
-        scored = [(score(method, settings, "val", transforms), settings) for settings in choices]
+    found = []
+    rows = partition(columns.items, split, protocol, "val")
+    for one in _candidates(columns, rows, protocol, feature_dim, untrained):
+        scored = [(score(one, settings, "val"), settings) for settings in one.settings]
         val, settings = max(scored, key=lambda pair: pair[0].means[protocol.select])
-        return Baseline(row, given, val.means, score(method, settings, "test", transforms), settings)
+        found.append(Baseline(one.row, one.given, val.means, score(one, settings, "test"), settings))
+    return found
 
-    as_they_are = TransformSettings()
-    columns_seen = untrained[0].method.query_columns if untrained else ()
-    networks = [Untrained("raw pixels", Pixels, {})] * ("image" in columns_seen) + list(untrained)
-    first = [
-        Baseline(
-            one.row,
-            "nothing",
-            score(one.method, one.settings, "val", as_they_are).means,
-            score(one.method, one.settings, "test", as_they_are),
-        )
-        for one in networks
-    ]
-    paired = has_pairs(columns.items, partition(columns.items, split, protocol, "val"))
-    to = "sketch-photo pairs" if paired else "class labels"
 
-    ridges: list[dict[str, Any]] = [{"penalty": penalty} for penalty in PENALTIES]
-    if "text" in columns_seen:
-        first.append(baseline("words and pixels, ridge", "labels", WordLabels, ridges, as_they_are))
-    if "image" in columns_seen and {protocol.query, protocol.gallery} == {"sketch", "photo"}:
-        first.append(baseline("ridge on pixels", to, LinearPixels, ridges, as_they_are))
+def _candidates(
+    columns: Columns, rows: Partition, protocol: Protocol, feature_dim: int | None, untrained: Sequence[Untrained]
+) -> Iterator[_Candidates]:
+    """The rows in their order in the table."""
+    given = "sketch-photo pairs" if has_pairs(columns.items, rows) else "class labels"
+    ridges = [{"penalty": penalty} for penalty in PENALTIES]
+    photos, one_domain = protocol.query == protocol.gallery == "photo", protocol.query == protocol.gallery
+    seen = untrained[0].method.query_columns if untrained else ()
+    if "image" in seen:
+        yield _Candidates("raw pixels", "nothing", Pixels)
+    for network in untrained:
+        yield _Candidates(network.row, network.given, network.method, [network.settings])
+    if "image" in seen and not one_domain:
+        yield _Candidates("ridge on pixels", given, LinearPixels, ridges)
+    if "text" in seen:
+        yield _Candidates("words and pixels, ridge", "labels", WordLabels, ridges)
     if "feature" not in columns.items.payload:
-        return first
+        return
     transforms = TransformSettings(feature_dim=feature_dim)
-    ridges = [{"kind": "ridge", **settings} for settings in ridges]
-    raw = [] if protocol.centre else [baseline("raw", "nothing", Raw, [{}], transforms)]
-    return [
-        *first,
-        *raw,
-        baseline("mean removed", "domains", MeanRemoved, [{}], transforms),
-        baseline("ridge", to, LinearMap, ridges, transforms),
-        baseline("Procrustes", to, LinearMap, [{"kind": "procrustes"}], transforms),
-    ]
+    if not protocol.centre:
+        yield _Candidates("raw", "nothing", Raw, transforms=transforms)
+    yield _Candidates("mean removed", "domains", MeanRemoved, transforms=transforms)
+    if photos:  # no map from one side to the other
+        shrinkages = [{"shrinkage": amount} for amount in PENALTIES]
+        yield _Candidates("RCA", "class labels", Rca, shrinkages, transforms)
+    else:
+        yield _Candidates("ridge", given, LinearMap, [{"kind": "ridge", **one} for one in ridges], transforms)
+        yield _Candidates("Procrustes", given, LinearMap, [{"kind": "procrustes"}], transforms)
 
 
 def _some(rows: Indices) -> Indices:

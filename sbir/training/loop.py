@@ -91,7 +91,7 @@ class Loop:
         self._device = feed.columns.device.type
         self._stages = method.stages() if method.players() else []
         self._starts = stage_starts(self._stages, settings.steps if steps is None else steps)
-        self._optimizers = [[self._optimizer(player) for player in stage.players] for stage in self._stages]
+        self._optimizers = [[make_optimizer(player, settings) for player in stage.players] for stage in self._stages]
         self._sampler = self._make_sampler() if self._stages else None
 
     def train(self, steps: int) -> dict[str, float]:
@@ -187,18 +187,19 @@ class Loop:
         optimizer.step()
         return values
 
-    def _optimizer(self, player: Player) -> torch.optim.Optimizer:
-        settings = self._settings
-        optimizer = torch.optim.Adam(
-            player.parameters,
-            lr=settings.lr,
-            betas=(settings.beta1, settings.beta2),
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
-        for group in optimizer.param_groups:
-            group["base_lr"] = group["lr"]
-        return optimizer
+
+def make_optimizer(player: Player, settings: TrainSettings) -> torch.optim.Optimizer:
+    """Adam on a player's parameters; each group keeps its own learning rate, before warm-up, as `base_lr`."""
+    optimizer = torch.optim.Adam(
+        player.parameters,
+        lr=settings.lr,
+        betas=(settings.beta1, settings.beta2),
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+    for group in optimizer.param_groups:
+        group["base_lr"] = group["lr"] * group.get("lr_scale", 1.0)
+    return optimizer
 
 
 def stage_starts(stages: Sequence[Stage], steps: int) -> list[int]:

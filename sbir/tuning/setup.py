@@ -20,6 +20,7 @@ from sbir.data.protocol import (
     other_split,
     partition,
 )
+from sbir.data.sampler import check_batches
 from sbir.data.smoke import write_smoke_store
 from sbir.data.splits import Split, assign
 from sbir.data.transform import TransformSettings
@@ -34,7 +35,7 @@ from sbir.tuning.space import Resolved, wanted_by
 from sbir.tuning.sweep import Sweep
 
 THREADS = 1  # a trial; one trial a core is faster than one trial on all cores
-SMOKE = {"train/steps": 20, "train/eval_every": 10, "train/batch_size": 16, "train/warmup": 5}
+SMOKE = {"train/steps": 20, "train/eval_every": 10, "train/batch_size": 20, "train/warmup": 5}
 
 
 class Setup:
@@ -90,17 +91,20 @@ class Setup:
 
     def given(self, name: str, settings: dict[str, Any]) -> str:
         """What a method was told in training."""
-        return self._weightless(self.by_name[name], settings).given
+        method = self._weightless(self.by_name[name], settings)
+        return "; ".join(filter(None, [method.given, method.pretrained]))
 
     @property
     def untrained(self) -> list[Untrained]:
-        """The networks on pictures and texts with random weights, at the pinned settings where a sweep has them."""
-        found = []
+        """The networks on pictures and texts as training begins, at the pinned settings where a sweep has them."""
+        found: dict[str, Untrained] = {}
         for one in self.resolved:
             if "feature" not in one.sweep.method.query_columns:
                 settings = one.constants | (one.ablation()[0].settings if one.sweep.best else {})
-                found.append(Untrained(f"{one.sweep.label}, untrained", one.sweep.method, group(settings).method))
-        return found
+                row = f"{one.sweep.untrained or one.sweep.label}, untrained"
+                given = self._weightless(one, settings).pretrained or "nothing"
+                found.setdefault(row, Untrained(row, one.sweep.method, group(settings).method, given))
+        return list(found.values())
 
     def last_stage(self, one: Resolved) -> float:
         """Part of the training after which a method's last stage begins."""
@@ -260,6 +264,9 @@ class Setup:
             other_split(self.items, spec, self.protocol)
         for one in self.resolved:
             one.check_values(self._feed(one, self.split).spec_of, Method.check_files)
+            train, batch_size = self.rows("val"), group(one.constants).train.batch_size
+            sampling = self._weightless(one, one.constants).sampling
+            check_batches(self.items, train.train_query, train.train_gallery, sampling, batch_size)
             if one.unserved and self.options.stage == "published":
                 listed = ", ".join(one.unserved)
                 print(f"{one.sweep.label}: not run, since they need wider features than the store's: {listed}")

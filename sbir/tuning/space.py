@@ -42,7 +42,8 @@ class Resolved:
         self._replace = self._full(sweep.demo.replace) if demo else {}
         self._wanted = {full_key(key, sweep.method): list(values) for key, values in wanted.items()}
         self.fixed = self._full(sweep.fixed)
-        self.constants = (self._full(sweep.demo.settings) if demo else {}) | self.fixed
+        scaled = self._full(sweep.demo.settings) if demo else {}
+        self.constants = self._full(sweep.defaults) | scaled | self.fixed
         self.axes = self._probe()
         self.constants |= self._fixed()
         self.rows = [self._declared(label, row) for label, row in sweep.published.items()]

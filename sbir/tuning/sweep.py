@@ -31,9 +31,11 @@ class Sweep:
     conditional axes.
     `published` are the source's rows, label -> settings: run exactly by `--stage published`, and those named in `first`
     before Optuna's own suggestions in a search. `best` pins settings that a search found, for `--stage ablate`.
+    `defaults` take the place of the trainer's and the method's own at every scale, unless the user sets others.
     `variants` are settings of retrieval alone, scored on the same weights beside each published row.
     `run` are settings of the whole run (`data/split`, `eval/metric`) that hold unless the user sets them, or another
     method of the run declares others.
+    `untrained` is what the row of the network before training is called, of sweeps that begin with the same one.
     `fixed` settings hold for every trial: two sweeps over one class with different `fixed` and `key` are two methods.
     """
 
@@ -42,12 +44,14 @@ class Sweep:
     title: str = ""
     key: str = ""
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     published: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     first: Sequence[str] = ()
     best: Mapping[str, Any] = field(default_factory=dict)
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     demo: Demo = field(default_factory=Demo)
     run: Mapping[str, Any] = field(default_factory=dict)
+    untrained: str = ""
 
     @property
     def name(self) -> str:

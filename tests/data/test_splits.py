@@ -43,12 +43,25 @@ def test_zero_shot_parts_classes_70_13_17_with_at_least_8_for_validation(num_cla
     assert split.kind == "zero_shot"
 
 
+def test_halves_are_the_first_and_the_second_half_of_the_classes_in_the_order_of_their_names() -> None:
+    items = rows(47, photos=2)
+    split = assign(items, "halves")
+    assert classes(items, split, "test") == set(range(23, 47))
+    train, val = classes(items, split, "train"), classes(items, split, "val")
+    assert train | val == set(range(23))
+    assert not train & val
+    assert len(val) == 3
+    shuffled = assign(items, "halves:0")
+    assert len(classes(items, shuffled, "test")) == 24
+    assert classes(items, shuffled, "test") != set(range(23, 47))
+
+
 def test_a_split_depends_on_its_seed_and_not_on_the_order_of_rows() -> None:
     items = rows()
     order = np.random.default_rng(5).permutation(len(items))
     columns = ("item_id", "domain", "class_id", "instance_id", "split")
     other = dataclasses.replace(items, **{name: getattr(items, name)[order] for name in columns})
-    for spec in ("zero_shot:1", "generalised:1", "seen:1"):
+    for spec in ("zero_shot:1", "generalised:1", "seen:1", "halves:1"):
         split, again = assign(items, spec), assign(other, spec)
         np.testing.assert_array_equal(split.rows[order], again.rows)
         assert split.hash == again.hash
@@ -95,7 +108,10 @@ def test_seen_divides_sketches_without_a_photo_too() -> None:
 
 @pytest.mark.parametrize("spec", ["zero", "zero_shot", "zero_shot:-1", "zero_shot:x", "stored:0", ""])
 def test_an_unknown_split_is_refused_with_the_known_ones(spec: str) -> None:
-    with pytest.raises(ValueError, match="a split must be stored, zero_shot:<seed>, generalised:<seed> or seen:<seed>"):
+    with pytest.raises(
+        ValueError,
+        match="a split must be stored, halves, halves:<seed>, zero_shot:<seed>, generalised:<seed> or seen:<seed>",
+    ):
         assign(rows(3), spec)
 
 

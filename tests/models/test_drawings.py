@@ -31,6 +31,7 @@ SIDE, POINTS, PER_CLASS = 32, 24, 24
 SHAPES = ("ring", "triangle", "zigzag", "cross")
 SMALL = {"width": 8, "cnn_features": 32, "hidden": 16, "rnn_layers": 1, "dropout": 0.0, "bits": 16} | {
     "network": "small_alexnet", "generator_width": 4, "blocks": 1, "critic_width": 4, "pool": 8, "latent": 16,
+    "backbone": "plain", "weights": "random", "frozen_norms": False, "per_class": 6, "crop": 0.5,
 }  # fmt: skip
 
 

@@ -18,8 +18,9 @@ from sbir.serving.card import model_card
 from sbir.serving.model import FORMAT, GALLERY, INDEX
 from sbir.training import checkpoint
 from sbir.training.evaluate import embed
+from sbir.training.plain_json import write_json
 from sbir.training.rescore import Reopened, reopen
-from sbir.training.run import save_model, write_json
+from sbir.training.run import save_model
 
 TOLERANCE = 1e-3  # of every metric's mean, a tenth of a percentage point: near-ties swap where devices or widths differ
 

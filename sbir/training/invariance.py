@@ -14,8 +14,8 @@ from sbir.data.splits import assign
 from sbir.metrics.invariance import invariance
 from sbir.models.drawings import ink
 from sbir.models.method import Method
+from sbir.training.plain_json import write_json
 from sbir.training.rescore import fresh_model, load_model, model_folders, read_about
-from sbir.training.run import write_json
 
 FILE = "invariance.json"
 

@@ -21,6 +21,7 @@ from sbir.training import checkpoint
 from sbir.training.evaluate import evaluate
 from sbir.training.loop import Loop, mix
 from sbir.training.pictures import is_due, save_pictures
+from sbir.training.plain_json import write_json
 from sbir.training.settings import Settings, group
 
 SAVE_EVERY = 20.0  # seconds of work between two checkpoints: what a killed trial repeats at most
@@ -284,34 +285,6 @@ def _write_top(path: Path, items: Items, queries: Indices, top: Indices) -> None
     import pyarrow.parquet as pq
 
     pq.write_table(pa.table(top_columns(items, queries, top)), path)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Atomically; numbers that are not finite become null."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(as_json(value, indent=1) + "\n")
-    part.replace(path)
-
-
-def as_json(value: Any, indent: int | None = None) -> str:
-    """JSON without NaN: Tune flattens nested results, so rows travel as text too."""
-    return json.dumps(finite(value), indent=indent, allow_nan=False)
-
-
-def finite(value: Any) -> Any:
-    """Plain JSON values: NaN and infinity become None, numpy numbers Python's.
-
-    >>> finite({"a": float("nan"), "b": (1, 2.0)})
-    {'a': None, 'b': [1, 2.0]}
-    """
-    if isinstance(value, dict):
-        return {str(key): finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(inner) for inner in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _fingerprint(job: Job) -> str:

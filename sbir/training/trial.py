@@ -19,7 +19,8 @@ from sbir.data.splits import Split
 from sbir.models.method import Method
 from sbir.training.checkpoint import write_problem
 from sbir.training.memory import keep_freed_memory, return_freed_memory
-from sbir.training.run import Job, Refit, Run, Source, as_json
+from sbir.training.plain_json import as_json
+from sbir.training.run import Job, Refit, Run, Source
 
 VALUE = "value"  # best value so far of the maximised metric: what searcher and scheduler look at
 WORKER, STACKS = "worker.json", "hang.txt"  # in a trial's folder while it runs: where, and its stacks if it hung

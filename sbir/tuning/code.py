@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sbir.models.method import Method
-from sbir.training.run import write_json
+from sbir.training.plain_json import write_json
 
 CODE = "code.json"
 PACKAGE = Path(__file__).parents[1]

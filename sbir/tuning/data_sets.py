@@ -11,7 +11,7 @@ from sbir.report.compare import compare
 from sbir.report.compare_text import print_comparison
 from sbir.report.load import DATA_SETS, load_run
 from sbir.report.page import write_joint_report
-from sbir.training.run import write_json
+from sbir.training.plain_json import write_json
 from sbir.tuning.folder import MANIFEST, SUMMARY, check_same, held_request, holds_files, new_name
 from sbir.tuning.options import Options
 from sbir.tuning.setup import Setup

@@ -12,7 +12,7 @@ from typing import Any
 
 from sbir.models.method import Method
 from sbir.tracking.segment import place
-from sbir.training.run import write_json
+from sbir.training.plain_json import write_json
 from sbir.tuning.code import CODE, check_code
 from sbir.tuning.options import Options
 

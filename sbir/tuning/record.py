@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from sbir.tracking.rows import read_rows
-from sbir.training.run import as_json
+from sbir.training.plain_json import as_json
 
 
 class Record:

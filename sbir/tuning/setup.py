@@ -10,7 +10,6 @@ import torch
 
 from sbir.data.cache import embedded_store
 from sbir.data.feed import Columns, Feed, has_pairs, make_feed
-from sbir.data.items import plural
 from sbir.data.loader import Shared
 from sbir.data.protocol import (
     Part,
@@ -33,6 +32,7 @@ from sbir.tuning.options import Options
 from sbir.tuning.phases import other_splits
 from sbir.tuning.space import Resolved, wanted_by
 from sbir.tuning.sweep import Sweep
+from sbir.tuning.task import domains, of_one_task, run_defaults, single
 
 THREADS = 1  # a trial; one trial a core is faster than one trial on all cores
 SMOKE = {"train/steps": 20, "train/eval_every": 10, "train/batch_size": 20, "train/warmup": 5}
@@ -43,10 +43,10 @@ class Setup:
 
     def __init__(self, sweeps: Sequence[Sweep], options: Options) -> None:
         self.options = options
-        sweeps = self._of_one_task(sweeps)
-        self.domains = _domains(sweeps[0])
-        self._run_settings = _run_defaults(sweeps, options) | {
-            key: _single(key, options.wanted[key]) for key in RUN_KEYS if key in options.wanted
+        sweeps = of_one_task(sweeps)
+        self.domains = domains(sweeps[0])
+        self._run_settings = run_defaults(sweeps, smoke=options.smoke) | {
+            key: single(key, options.wanted[key]) for key in RUN_KEYS if key in options.wanted
         }
         self.reported = load_reported(options.reported)
         self.resolved = self._resolve(sweeps, None)  # a typo is found before data are made
@@ -168,16 +168,6 @@ class Setup:
         both = zip(sweeps, wanted_by(sweeps, wanted), strict=True)
         return [Resolved(sweep, scale=self.options.scale, wanted=own, width=width) for sweep, own in both]
 
-    @staticmethod
-    def _of_one_task(sweeps: Sequence[Sweep]) -> list[Sweep]:
-        """The methods that retrieve what the first one does; a line for each of the others."""
-        first = _domains(sweeps[0])
-        for sweep in sweeps:
-            if _domains(sweep) != first:
-                own, others = (" by ".join(map(plural, reversed(one))) for one in (_domains(sweep), first))
-                print(f"{sweep.name}: not run, it retrieves {own} and the others {others}; run it by itself")
-        return [sweep for sweep in sweeps if _domains(sweep) == first]
-
     def _check_names(self) -> None:
         for kind in ("name", "label"):
             names = [getattr(one.sweep, kind) for one in self.resolved]
@@ -290,24 +280,3 @@ class Setup:
 
     def _num_classes(self, part: str) -> int:
         return len(set(self.items.class_id[self.split.rows == part]))
-
-
-def _domains(sweep: Sweep) -> tuple[str, str]:
-    """What a method takes and what it retrieves for it."""
-    return sweep.method.query_domain, sweep.method.gallery_domain
-
-
-def _run_defaults(sweeps: Sequence[Sweep], options: Options) -> dict[str, Any]:
-    """What all methods of the run declare alike; the few data of a smoke run are not split anew."""
-    for key in (key for sweep in sweeps for key in sweep.run):
-        if key not in RUN_KEYS:
-            raise ValueError(f"`run` of a sweep must be among {', '.join(RUN_KEYS)}, got {key!r}")
-    first = sweeps[0].run
-    agreed = {key: value for key, value in first.items() if all(sweep.run.get(key) == value for sweep in sweeps)}
-    return {key: value for key, value in agreed.items() if key != "data/split" or not options.smoke}
-
-
-def _single(key: str, values: list[Any]) -> Any:
-    if len(values) != 1:
-        raise ValueError(f"{key} holds for the whole run and so takes one value, got {values}")
-    return values[0]

@@ -17,7 +17,7 @@ from sbir.metrics.intervals import seed_interval
 from sbir.metrics.reference import ceiling, chance
 from sbir.training.baselines import Baseline
 from sbir.training.evaluate import identity
-from sbir.training.run import write_json
+from sbir.training.plain_json import write_json
 from sbir.tuning import finish
 from sbir.tuning.folder import SUMMARY, count_look
 from sbir.tuning.phases import Phases

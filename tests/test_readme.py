@@ -28,7 +28,7 @@ NOT_RUN = {
     "account": "sbir sync runs/first",
     "pictures": "sbir retrieve winner --sketch drawing.png",
     "browser": "sbir retrieve winner --draw",
-    "photos and weights": "python sweeps/metric_learning.py --data photo-store",
+    "photos": "python sweeps/metric_learning.py --data photo-store",
     "AWS": "ray up cluster.yaml",
     "cluster": "python sweeps/cross_modal.py --data /shared/my-store --runs /shared/runs --address auto",
 }

@@ -116,7 +116,9 @@ def _torch_file(path: Path) -> State:
         reason = str(error).partition("\n")[0][:120]
         raise ValueError(f"{path} must be a plain state dict (torch.save of tensors by name), got: {reason}") from None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ValueError(f"{path} must be a plain state dict (tensors by name), got {type(state).__name__}")
+        raise ValueError(
+            f"{path} must be a plain state dict (tensors by name), got {type(state).__name__} with more than tensors"
+        )
     return _arrays(state)
 
 

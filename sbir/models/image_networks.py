@@ -1,6 +1,5 @@
 """Networks that see images, by name, and their pretrained weights from a file or from torchvision."""
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -115,16 +114,10 @@ def _published(name: str) -> Mapping[str, Tensor]:
 
 def _read(path: Path) -> Mapping[str, Tensor]:
     """A plain state dict; nothing in the file is executed."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from sbir.features.weights import read_state
 
-    known = (pickle.UnpicklingError, SafetensorError, RuntimeError, OSError, EOFError, ValueError, KeyError, TypeError)
     try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-        found = {str(key): value for key, value in dict(state).items()}
-        if not all(isinstance(value, Tensor) for value in found.values()):
-            raise TypeError("it holds more than tensors")
-    except known as error:
-        reason = str(error).partition("\n")[0][:160]
-        raise ValueError(f"weights must be random, default or a file with a state dict, got {path}: {reason}") from None
-    return found
+        return {key: torch.from_numpy(value) for key, value in read_state(path).items()}
+    except ValueError as error:
+        rule = "weights must be random, default or a file with a state dict"
+        raise ValueError(f"{rule}, got {path}: {error}") from None

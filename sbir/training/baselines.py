@@ -97,13 +97,13 @@ def _candidates(
     """The rows in their order in the table."""
     given = "sketch-photo pairs" if has_pairs(columns.items, rows) else "class labels"
     ridges = [{"penalty": penalty} for penalty in PENALTIES]
-    photos, one_domain = protocol.query == protocol.gallery == "photo", protocol.query == protocol.gallery
+    domains = {protocol.query, protocol.gallery}
     seen = untrained[0].method.query_columns if untrained else ()
     if "image" in seen:
         yield _Candidates("raw pixels", "nothing", Pixels)
     for network in untrained:
         yield _Candidates(network.row, network.given, network.method, [network.settings])
-    if "image" in seen and not one_domain:
+    if "image" in seen and domains == {"sketch", "photo"}:
         yield _Candidates("ridge on pixels", given, LinearPixels, ridges)
     if "text" in seen:
         yield _Candidates("words and pixels, ridge", "labels", WordLabels, ridges)
@@ -113,7 +113,7 @@ def _candidates(
     if not protocol.centre:
         yield _Candidates("raw", "nothing", Raw, transforms=transforms)
     yield _Candidates("mean removed", "domains", MeanRemoved, transforms=transforms)
-    if photos:  # no map from one side to the other
+    if domains == {"photo"}:  # no map from one side to the other
         shrinkages = [{"shrinkage": amount} for amount in PENALTIES]
         yield _Candidates("RCA", "class labels", Rca, shrinkages, transforms)
     else:

@@ -1,17 +1,14 @@
 """What every method on features promises. Methods are found, not listed: a new file is tested from its first day."""
 
 import inspect
-import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-import sbir.models
 from sbir.metrics.identity import Identity
 from sbir.metrics.retrieval import retrieve
 from sbir.models.linear_map import LinearMap
@@ -19,28 +16,14 @@ from sbir.models.mean_removed import MeanRemoved
 from sbir.models.method import Method
 from sbir.models.raw import Raw
 from sbir.types import Batch, DataSpec, Role, Rows, TrainRows
+from tests.models.found import methods_where
 
 BATCH = 48
 SMALL = {"latent": 32, "hidden": 256, "num_samples": 8}  # in place of the paper's sizes, for methods that have them
 
 
 def methods() -> list[type[Method]]:
-    found: dict[str, type[Method]] = {}
-    for module in pkgutil.walk_packages(sbir.models.__path__, "sbir.models."):
-        for value in vars(import_module(module.name)).values():
-            is_method = isinstance(value, type) and issubclass(value, Method) and not inspect.isabstract(value)
-            if is_method and value.query_columns == ("feature",):  # test_drawings.py has the others
-                found[value.__qualname__] = value
-    return [found[name] for name in sorted(found)]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Threads that wait for each other make steps this small many times slower."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    return methods_where(lambda method: method.query_columns == ("feature",))  # test_drawings.py has the others
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,6 @@ Methods that retrieve photos see each drawing's own photo too: the same shape, l
 """
 
 import inspect
-import pkgutil
-from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +12,6 @@ import pytest
 import torch
 from torch import Tensor
 
-import sbir.models
 from sbir.data.feed import Columns
 from sbir.data.items import Items, Payload
 from sbir.data.pictures import draw_strokes
@@ -26,6 +22,7 @@ from sbir.metrics.retrieval import retrieve
 from sbir.models.method import Method
 from sbir.training.run import Job, Run
 from sbir.types import Batch, DataSpec, Player, Role, Rows
+from tests.models.found import methods_where
 
 SIDE, POINTS, PER_CLASS = 32, 24, 24
 SHAPES = ("ring", "triangle", "zigzag", "cross")
@@ -36,13 +33,7 @@ SMALL = {"width": 8, "cnn_features": 32, "hidden": 16, "rnn_layers": 1, "dropout
 
 
 def methods() -> list[type[Method]]:
-    found: dict[str, type[Method]] = {}
-    for module in pkgutil.walk_packages(sbir.models.__path__, "sbir.models."):
-        for value in vars(import_module(module.name)).values():
-            is_method = isinstance(value, type) and issubclass(value, Method) and not inspect.isabstract(value)
-            if is_method and "image" in value.query_columns:
-                found[value.__qualname__] = value
-    return [found[name] for name in sorted(found)]
+    return methods_where(lambda method: "image" in method.query_columns)
 
 
 def drawing(shape: str, rng: np.random.Generator) -> list[np.ndarray]:
@@ -164,14 +155,6 @@ def mean_average_precision(method: Method, seed: int = 9) -> float:
     query, gallery = method.embed_query(sides[0]), method.embed_gallery(gallery_of(method, sides[1]))
     found = retrieve(query, gallery, *ids, distance=method.distance, k=5, select="map_all")
     return found.means["map_all"]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 trained_methods = pytest.mark.parametrize(

@@ -1,9 +1,6 @@
 """Image-text hashing: what every method on texts promises, and what this one does with positives, crops and rates."""
 
 import inspect
-import pkgutil
-from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +10,6 @@ import torch
 from torch import Tensor
 from torchvision.models import resnet18
 
-import sbir.models
 from sbir.data.dataset import Item, told_columns
 from sbir.data.feed import Columns
 from sbir.data.items import Items, Payload
@@ -29,6 +25,7 @@ from sbir.training.rescore import rescore
 from sbir.training.run import Job, Refit, Run, build
 from sbir.training.settings import group
 from sbir.types import Batch, DataSpec, TrainRows
+from tests.models.found import methods_where
 from tests.models.test_drawings import SHAPES, drawing
 
 SIDE, PER_CLASS = 32, 24
@@ -112,21 +109,7 @@ def batch(size: int = 12) -> Batch:
 
 
 def methods() -> list[type[Method]]:
-    found: dict[str, type[Method]] = {}
-    for module in pkgutil.walk_packages(sbir.models.__path__, "sbir.models."):
-        for value in vars(import_module(module.name)).values():
-            is_method = isinstance(value, type) and issubclass(value, Method) and not inspect.isabstract(value)
-            if is_method and "text" in (*value.query_columns, *value.gallery_columns):
-                found[value.__qualname__] = value
-    return [found[name] for name in sorted(found)]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    return methods_where(lambda method: "text" in (*method.query_columns, *method.gallery_columns))
 
 
 every_method = pytest.mark.parametrize("method", methods(), ids=lambda method: method.__name__)

@@ -29,6 +29,7 @@ from sbir.data.feed import Columns
 from sbir.data.items import Items, Payload
 from sbir.data.loader import Shared, share
 from sbir.data.store_write import write_store
+from sbir.training.memory import keep_freed_memory
 
 WIDTH, BATCH, BATCHES = 5568, 64, 100
 
@@ -61,6 +62,7 @@ class Trial:
 
     def __init__(self) -> None:
         torch.set_num_threads(1)
+        keep_freed_memory()
         self.columns: Columns | None = None
 
     def attach(self, shared: Shared) -> float:
@@ -87,7 +89,12 @@ class Trial:
         rng = np.random.default_rng(0)
         size = len(self.columns.items)
         take = partial(self.columns.take, "feature")
-        taken = in_turns({"ours": lambda: [take(rng.integers(0, size, BATCH)) for _ in range(count)]}, 3)["ours"]
+
+        def run() -> None:
+            for _ in range(count):  # each batch is let go before the next, as in training
+                take(rng.integers(0, size, BATCH))
+
+        taken = in_turns({"ours": run}, 3)["ours"]
         return taken.wall, taken.processor
 
 
@@ -97,9 +104,12 @@ def hdf5(path: Path, rows: int, count: int) -> Callable[[], Any]:
 
     file = h5py.File(path)
     data, rng = file["feature"], np.random.default_rng(0)
-    return lambda: [
-        torch.from_numpy(np.stack([data[int(row)] for row in rng.integers(0, rows, BATCH)])) for _ in range(count)
-    ]
+
+    def run() -> None:
+        for _ in range(count):
+            torch.from_numpy(np.stack([data[int(row)] for row in rng.integers(0, rows, BATCH)]))
+
+    return run
 
 
 def ray_data(store: Path, count: int) -> Callable[[], Any]:

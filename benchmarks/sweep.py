@@ -140,7 +140,8 @@ def train(store: str, settings: dict[str, Any], seed: int) -> Iterator[float]:
         order = [
             list(zip(*(of.tolist() for of in (batch.query, *batch.gallery.values())), strict=True)) for batch in drawn
         ]
-        for stacked in DataLoader(Given(feature), batch_sampler=order):
+        own = torch.Generator()  # or each epoch's loader would take a number of those that noise is drawn from
+        for stacked in DataLoader(Given(feature), batch_sampler=order, generator=own):
             if step % every == 0:
                 torch.manual_seed(mix(seed, step))
                 method.train()

@@ -8,8 +8,6 @@ mAP@200.
 import torch
 from torch import Tensor
 
-AT_ONCE = 64  # queries whose precisions are held at once
-
 
 def precision_at_k(hits: Tensor, k: int) -> Tensor:
     """Share of relevant items among the first k; divides by k, always, also where fewer than k are relevant.
@@ -28,7 +26,7 @@ def map_at_k_k(hits: Tensor, k: int) -> Tensor:
     >>> map_at_k_k(torch.tensor([[True, False, False, True]]), 4).tolist()  # (1/1 + 2/4) / 4
     [0.375]
     """
-    return _sum_of_precisions(hits[:, :k]) / k
+    return _sum_of_precisions(hits[:, :k])[0] / k
 
 
 def map_at_k_hits(hits: Tensor, k: int) -> Tensor:
@@ -39,7 +37,8 @@ def map_at_k_hits(hits: Tensor, k: int) -> Tensor:
     >>> map_at_k_hits(torch.tensor([[True, False, False, True], [True, False, False, False]]), 4).tolist()
     [0.75, 1.0]
     """
-    return _sum_of_precisions(hits[:, :k]) / hits[:, :k].sum(1).clamp(min=1)
+    precisions, count = _sum_of_precisions(hits[:, :k])
+    return precisions / count.clamp(min=1)
 
 
 def map_at_k_min(hits: Tensor, k: int, num_relevant: Tensor) -> Tensor:
@@ -50,7 +49,7 @@ def map_at_k_min(hits: Tensor, k: int, num_relevant: Tensor) -> Tensor:
     >>> map_at_k_min(torch.tensor([[True, False, False, True]]), 4, torch.tensor([3])).tolist()  # (1/1 + 2/4) / 3
     [0.5]
     """
-    return _sum_of_precisions(hits[:, :k]) / num_relevant.clamp(min=1, max=k)
+    return _sum_of_precisions(hits[:, :k])[0] / num_relevant.clamp(min=1, max=k)
 
 
 def map_all(hits: Tensor) -> Tensor:
@@ -59,7 +58,8 @@ def map_all(hits: Tensor) -> Tensor:
     >>> map_all(torch.tensor([[False, True, False, True, False]])).tolist()  # (1/2 + 2/4) / 2
     [0.5]
     """
-    return _sum_of_precisions(hits) / hits.sum(1).clamp(min=1)
+    precisions, count = _sum_of_precisions(hits)
+    return precisions / count.clamp(min=1)
 
 
 def acc_at_k(own: Tensor, k: int) -> Tensor:
@@ -83,14 +83,9 @@ def recall_at_k(hits: Tensor, k: int) -> Tensor:
     return hits[:, :k].any(1).double()
 
 
-def _sum_of_precisions(hits: Tensor) -> Tensor:
-    return torch.cat([_sums(some) for some in torch.split(hits, AT_ONCE)])
-
-
-def _sums(hits: Tensor) -> Tensor:
+def _sum_of_precisions(hits: Tensor) -> tuple[Tensor, Tensor]:
+    """The sum over the hits of each row of the precision at their ranks, float64, and their number, (Q,) each."""
     row, place = hits.nonzero(as_tuple=True)
-    counts = torch.bincount(row, minlength=len(hits))
-    number = torch.arange(1, len(row) + 1, device=hits.device) - (counts.cumsum(0) - counts)[row]  # of its row's hits
-    precisions = torch.zeros(hits.shape, dtype=torch.float64, device=hits.device)
-    precisions[row, place] = number / (place + 1).double()
-    return precisions.sum(1)
+    count = torch.bincount(row, minlength=len(hits))
+    number = torch.arange(1, len(row) + 1, device=hits.device) - (count.cumsum(0) - count)[row]  # of its row's hits
+    return torch.segment_reduce(number / (place + 1).double(), "sum", lengths=count, initial=0.0), count

@@ -54,7 +54,7 @@ def retrieve(
     select: str,
     fusion: str | None = None,
     keep: int = 200,
-    chunk: int = 512,
+    chunk: int = 128,
     recall: Sequence[int] = (),
 ) -> Retrieval:
     """Score Q queries against G gallery items, embedded into the same one or two views, (Q, d) and (G, d) each.

@@ -8,7 +8,7 @@ import pandas as pd
 from sbir.metrics.distances import FUSIONS
 from sbir.report.classes import class_figures
 from sbir.report.figures import Figure
-from sbir.report.grid import Thumbnail
+from sbir.report.grid import Look
 from sbir.report.load import Run
 from sbir.report.parallel import parallel_coordinates
 from sbir.report.queries import query_answers
@@ -17,7 +17,7 @@ from sbir.report.table import metric_label
 from sbir.tracking.names import readable
 
 
-def explore(run: Run, plots: list[Plot], thumbnail: Thumbnail, budget: int) -> dict[str, Any]:
+def explore(run: Run, plots: list[Plot], look: Look, budget: int) -> dict[str, Any]:
     """Trials, figures, parallel coordinates, curves over lambda, classes and queries, as JSON values."""
     labels = run.manifest.get("labels") or {}
     parallel = {method: parallel_coordinates(run, method) for method in run.manifest["methods"]}
@@ -33,7 +33,7 @@ def explore(run: Run, plots: list[Plot], thumbnail: Thumbnail, budget: int) -> d
         "parallel": {method: found for method, found in parallel.items() if found},
         "lambdas": list(FUSIONS),
         "classes": class_figures(run),
-        "queries": query_answers(run, thumbnail, budget),
+        "queries": query_answers(run, look, budget),
     }
 
 

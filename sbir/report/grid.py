@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sbir.data.store import open_store
 from sbir.report.load import Run
 
 NUM_QUERIES, NUM_ANSWERS = 6, 10
 SIDE = 112  # pixels of a thumbnail's longer side
-Thumbnail = Callable[[str], bytes | None]  # item id -> JPEG, None where there is no picture
+Look = Callable[[str], bytes | str | None]  # item id -> JPEG, or its words; None where neither is at hand
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,17 @@ class Tile:
     item_id: str
     class_name: str  # "" where the id does not tell
     correct: bool | None  # None for the query
-    picture: bytes | None
+    look: bytes | str | None
+
+    @property
+    def picture(self) -> bytes | None:
+        """JPEG."""
+        return self.look if isinstance(self.look, bytes) else None
+
+    @property
+    def words(self) -> str:
+        """What stands in place of a picture: the item's text, or the end of its id."""
+        return self.look if isinstance(self.look, str) else self.item_id.rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,7 @@ class Grid:
     rows: tuple[Answers, ...]
 
 
-def retrieval_grid(run: Run, thumbnail: Thumbnail, *, num: int = NUM_QUERIES, seed: int = 0) -> Grid | None:
+def retrieval_grid(run: Run, look: Look, *, num: int = NUM_QUERIES, seed: int = 0) -> Grid | None:
     """The best method's first finalist on test queries of `num` classes; None where no finalist left its top lists."""
     method, number = str(run.summary["best"]["method"]), int(run.summary["best"]["number"])
     found = sorted((run.path / "finalists").glob(f"{method}-{number}-*/top.parquet"))
@@ -53,7 +64,7 @@ def retrieval_grid(run: Run, thumbnail: Thumbnail, *, num: int = NUM_QUERIES, se
     classes = dict(zip(items["item"].astype(str), items["class"].astype(str), strict=True))
     values = _values(run, method)
     rows = [
-        _answers(query, top[top["query"] == query], classes, values.get(query), thumbnail)
+        _answers(query, top[top["query"] == query], classes, values.get(query), look)
         for query in choose_queries(top["query"].unique().tolist(), classes, num=num, seed=seed)
     ]
     return Grid(found[0].parent.name, tuple(rows))
@@ -79,14 +90,30 @@ def class_of(item_id: str) -> str:
     return parts[-2].removesuffix(".ndjson") if len(parts) > 1 else ""
 
 
-def thumbnails(run: Run) -> Thumbnail:
-    """Pictures of the data set behind the run's store: its manifest's `root` says where that lay."""
-    root = _image_root(run)
+def looks(run: Run) -> Look:
+    """Pictures of the data set behind the run's store, whose manifest's `root` says where that lay, and its texts."""
+    root, texts = _image_root(run), _texts(run)
 
-    def thumbnail(item_id: str) -> bytes | None:
-        return None if root is None else _thumbnail(root, item_id)
+    def look(item_id: str) -> bytes | str | None:
+        return texts.get(item_id) or (None if root is None else _thumbnail(root, item_id))
 
-    return thumbnail
+    return look
+
+
+def _texts(run: Run) -> dict[str, str]:
+    """Item id -> text, where the run's store is at hand and has texts."""
+    path = Path(str(run.manifest["data"].get("store", "")))
+    try:
+        items = open_store(path).items()
+    except (OSError, ValueError):
+        return {}
+    if "text" not in items.payload:
+        return {}
+    rows = np.flatnonzero(items.domain == "text")
+    coded = items.payload["text"].take(rows)
+    return {
+        str(item): bytes(text).rstrip(b"\0").decode() for item, text in zip(items.item_id[rows], coded, strict=True)
+    }
 
 
 def _image_root(run: Run) -> Path | None:
@@ -104,15 +131,13 @@ def _thumbnail(root: Path, item_id: str) -> bytes | None:
     return thumbnail(root, item_id, SIDE, quality=82)
 
 
-def _answers(
-    query: str, top: pd.DataFrame, classes: dict[str, str], value: float | None, thumbnail: Thumbnail
-) -> Answers:
+def _answers(query: str, top: pd.DataFrame, classes: dict[str, str], value: float | None, look: Look) -> Answers:
     first = top.sort_values("rank").head(NUM_ANSWERS)
     tiles = [
-        Tile(item, class_of(item), bool(correct), thumbnail(item))
+        Tile(item, class_of(item), bool(correct), look(item))
         for item, correct in zip(first["gallery"].astype(str), first["correct"], strict=True)
     ]
-    return Answers(Tile(query, classes.get(query, class_of(query)), None, thumbnail(query)), tuple(tiles), value)
+    return Answers(Tile(query, classes.get(query, class_of(query)), None, look(query)), tuple(tiles), value)
 
 
 def _values(run: Run, method: str) -> dict[str, float]:

@@ -2,10 +2,11 @@
 
 import io
 from pathlib import Path
+from textwrap import wrap
 
 from PIL import Image, ImageDraw
 
-from sbir.report.grid import SIDE, Grid, Thumbnail, Tile, retrieval_grid, thumbnails
+from sbir.report.grid import SIDE, Grid, Look, Tile, looks, retrieval_grid
 from sbir.report.load import load_run
 
 PICTURE = "retrieval.png"
@@ -14,10 +15,10 @@ _RIGHT, _WRONG, _QUERY = (0, 121, 90), (192, 77, 0), (31, 41, 51)
 _CELL = SIDE + 2 * _FRAME + _GAP
 
 
-def write_grid_picture(run_dir: str | Path, *, thumbnail: Thumbnail | None = None) -> Path | None:
+def write_grid_picture(run_dir: str | Path, *, look: Look | None = None) -> Path | None:
     """Write `retrieval.png` into the run's folder; None where there is no ranking or no picture at hand."""
     run = load_run(run_dir)
-    grid = retrieval_grid(run, thumbnail or thumbnails(run))
+    grid = retrieval_grid(run, look or looks(run))
     if grid is None or all(tile.picture is None for row in grid.rows for tile in (row.query, *row.tiles)):
         return None
     path = run.path / PICTURE
@@ -46,7 +47,7 @@ def _draw_tile(sheet: Image.Image, pen: ImageDraw.ImageDraw, tile: Tile, corner:
         with Image.open(io.BytesIO(tile.picture)) as picture:
             sheet.paste(picture, (x + _FRAME + (SIDE - picture.width) // 2, y + _FRAME + (SIDE - picture.height) // 2))
     else:
-        pen.text((x + _FRAME + 2, y + SIDE // 2), tile.item_id.rsplit("/", 1)[-1][:18], fill=_QUERY)
+        pen.multiline_text((x + _FRAME + 2, y + _FRAME + 2), "\n".join(wrap(tile.words, 18)[:7]), fill=_QUERY)
     pen.rectangle((x, y, x + end, y + end), outline=colour, width=_FRAME - 1)
     if tile.correct is not None:
         _draw_mark(pen, tile.correct, (x + end - 20, y), colour)

@@ -10,7 +10,7 @@ from sbir.report.compare import compare
 from sbir.report.compare_text import LEGEND, notes
 from sbir.report.drawn import drawn
 from sbir.report.explore import explore
-from sbir.report.grid import Thumbnail, retrieval_grid, thumbnails
+from sbir.report.grid import Look, looks, retrieval_grid
 from sbir.report.load import Run, load_run
 from sbir.report.queries import BUDGET
 from sbir.report.reproduction import as_markdown
@@ -23,10 +23,10 @@ REPORT = "report.html"
 SCRIPTS = ("elements.js", "parallel.js", "trials.js", "queries.js", "report.js")
 
 
-def write_report(run_dir: str | Path, *, thumbnail: Thumbnail | None = None) -> Path:
+def write_report(run_dir: str | Path, *, look: Look | None = None) -> Path:
     """Write the run's page and the texts beside it, each whole or not at all; the page's path.
 
-    `setup.md` and `setup.tex`, and `reproduction.md` where declared rows were run over seeds. `thumbnail` gives the
+    `setup.md` and `setup.tex`, and `reproduction.md` where declared rows were run over seeds. `look` gives the
     pictures where the store cannot.
     """
     run = load_run(run_dir)
@@ -34,13 +34,13 @@ def write_report(run_dir: str | Path, *, thumbnail: Thumbnail | None = None) -> 
     _write(run.path / "setup.tex", setup_latex(run))
     if text := as_markdown(run):
         _write(run.path / "reproduction.md", text + "\n")
-    return _write(run.path / REPORT, render([run], [thumbnail or thumbnails(run)]))
+    return _write(run.path / REPORT, render([run], [look or looks(run)]))
 
 
 def write_joint_report(run_dirs: Sequence[str | Path], path: Path) -> Path:
     """Write one page of several runs: methods x data sets, and each run behind a button; the page's path."""
     runs = [load_run(run_dir) for run_dir in run_dirs]
-    return _write(path, render(runs, [thumbnails(run) for run in runs]))
+    return _write(path, render(runs, [looks(run) for run in runs]))
 
 
 def _write(path: Path, text: str) -> Path:
@@ -50,7 +50,7 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def render(runs: Sequence[Run], pictures: Sequence[Thumbnail]) -> str:
+def render(runs: Sequence[Run], looks_of: Sequence[Look]) -> str:
     """The page's text; the runs share the room that there is for pictures."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup
@@ -61,8 +61,8 @@ def render(runs: Sequence[Run], pictures: Sequence[Thumbnail]) -> str:
     )
     environment.filters |= {"jpeg": _data_url, "readable": readable, "percent": percent, "metric": metric_label}
     sections = []
-    for at, (run, thumbnail) in enumerate(zip(runs, pictures, strict=True)):
-        content = _section(run, thumbnail, BUDGET // len(runs))
+    for at, (run, look) in enumerate(zip(runs, looks_of, strict=True)):
+        content = _section(run, look, BUDGET // len(runs))
         prefix = f"{at}-" if len(runs) > 1 else ""
         text = environment.get_template("run.html").render(prefix=prefix, **content)
         sections.append((run.manifest["name"], Markup(text)))
@@ -86,13 +86,13 @@ def _joint(runs: Sequence[Run]) -> dict[str, Any]:
     return {"comparison": found, "notes": notes(found), "banners": banners}
 
 
-def _section(run: Run, thumbnail: Thumbnail, budget: int) -> dict[str, Any]:
+def _section(run: Run, look: Look, budget: int) -> dict[str, Any]:
     figures = plots(run)
     return {
         "plots": figures,
-        "grid": retrieval_grid(run, thumbnail),
+        "grid": retrieval_grid(run, look),
         "drawn": drawn(run),
-        "data": explore(run, figures, thumbnail, budget),
+        "data": explore(run, figures, look, budget),
         **texts(run),
         **tables(run),
     }

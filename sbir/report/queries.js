@@ -33,11 +33,11 @@ function drawAnswers(run, data, query) {
 
 const MARKS = [["wrong", "wrong", "✗"], ["right", "right", "✓"], ["right own", "the item that was drawn", "◎"]];
 
-function tile([name, label, picture], mark) {
-  const [kind, words, sign] = mark === null ? ["query", "", ""] : MARKS[mark];
+function tile([name, label, picture, words], mark) {
+  const [kind, meaning, sign] = mark === null ? ["query", "", ""] : MARKS[mark];
   const face = picture ? element("img", {src: `data:image/jpeg;base64,${picture}`, alt: name})
-    : element("span", {class: "words"}, name.split("/").at(-1));
-  const corner = sign ? [element("span", {class: "mark", "aria-label": words}, sign)] : [];
+    : element("span", {class: "words"}, words || name.split("/").at(-1));
+  const corner = sign ? [element("span", {class: "mark", "aria-label": meaning}, sign)] : [];
   return element("figure", {class: `tile ${kind}`, title: name}, element("div", {class: "face"}, face), ...corner,
     element("figcaption", {}, label || name));
 }

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from sbir.report.grid import NUM_ANSWERS, Thumbnail, choose_queries, class_of
+from sbir.report.grid import NUM_ANSWERS, Look, choose_queries, class_of
 from sbir.report.load import Run
 
 SIDE = 72  # pixels of a picture's longer side; each picture is on the page once, however often it is shown
@@ -22,18 +22,18 @@ Groups = dict[str, list[str]]  # why they were taken -> queries
 Tops = dict[str, pd.DataFrame]  # row of the table -> rank, gallery, correct by query
 
 
-def query_answers(run: Run, thumbnail: Thumbnail, budget: int = BUDGET) -> dict[str, Any] | None:
+def query_answers(run: Run, look: Look, budget: int = BUDGET) -> dict[str, Any] | None:
     """Queries in groups, and for each what every row answered; None where no ranking was left.
 
-    Items are `[id, class, picture]`, answers `[item, mark]`, by their place in `items`; marks are 0 for wrong, 1 for an
-    item of the query's class, 2 for its own photo. Queries are left out once the pictures exceed `budget` characters.
+    Items are `[id, class, picture, words]`, answers `[item, mark]`, by their place in `items`; marks are 0 for wrong, 1
+    for an item of the query's class, 2 for its own photo. Queries are left out once these exceed `budget` characters.
     """
     tops = _tops(run)
     if not tops:
         return None
     values = _values(run, list(tops))
     groups = _groups(run, tops, values)
-    items = _Items(_classes(run), thumbnail)
+    items = _Items(_classes(run), look)
     kept: list[tuple[str, dict[str, Any]]] = []
     for group, query in _in_turn(groups):
         kept.append((group, _query(query, tops, values, items)))
@@ -49,19 +49,20 @@ def query_answers(run: Run, thumbnail: Thumbnail, budget: int = BUDGET) -> dict[
 class _Items:
     """The items that are shown, each once."""
 
-    def __init__(self, classes: Mapping[str, str], thumbnail: Thumbnail) -> None:
+    def __init__(self, classes: Mapping[str, str], look: Look) -> None:
         self.found: list[list[str]] = []
         self.size = 0
-        self._classes, self._thumbnail = classes, thumbnail
+        self._classes, self._look = classes, look
         self._place: dict[str, int] = {}
 
     def place(self, item: str) -> int:
         """Where the item stands; it is added where it is new."""
         if item not in self._place:
-            picture = _small(self._thumbnail(item))
+            look = self._look(item)
+            picture, words = ("", look) if isinstance(look, str) else (_small(look), "")
             self._place[item] = len(self.found)
-            self.found.append([item, self._classes.get(item, class_of(item)), picture])
-            self.size += len(picture)
+            self.found.append([item, self._classes.get(item, class_of(item)), picture, words])
+            self.size += len(picture) + len(words)
         return self._place[item]
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from sbir.cli import main
 from sbir.report.cost import cost_to_reach, stopped_early
-from sbir.report.grid import choose_queries, retrieval_grid, thumbnails
+from sbir.report.grid import choose_queries, looks, retrieval_grid
 from sbir.report.load import load_run
 from sbir.report.page import write_report
 from sbir.report.queries import query_answers
@@ -121,12 +121,12 @@ def test_an_item_id_cannot_reach_outside_the_data_set(make_run: MakeRun, store: 
     run = load_run(make_run(store=store))
     inside = store / "images/photo/anchor/0000.jpg"
     shutil.copy(inside, store / "secret.jpg")
-    thumbnail = thumbnails(run)
-    assert thumbnail("photo/anchor/0000.jpg")
-    assert thumbnail("../secret.jpg") is None
-    assert thumbnail(str(store / "secret.jpg")) is None
+    look = looks(run)
+    assert look("photo/anchor/0000.jpg")
+    assert look("../secret.jpg") is None
+    assert look(str(store / "secret.jpg")) is None
     inside.write_bytes(b"no image")
-    assert thumbnail("photo/anchor/0000.jpg") is None
+    assert look("photo/anchor/0000.jpg") is None
 
 
 def test_queries_are_drawn_by_seed_one_a_class_whatever_their_result() -> None:
@@ -191,9 +191,9 @@ def test_marks_tell_wrong_right_and_own_photo(run_dir: Path, page: str) -> None:
     data = page_data(page)["queries"]
     for _, queries in data["groups"]:
         for query in queries:
-            name, label, _ = data["items"][query["item"]]
+            name, label, *_ = data["items"][query["item"]]
             for item, mark in itertools.chain.from_iterable(query["answers"]):
-                photo, other, _ = data["items"][item]
+                photo, other, *_ = data["items"][item]
                 own = photo.removeprefix("photo/").removesuffix(".jpg") == name.removeprefix("sketch/").removesuffix(
                     ".png"
                 )
@@ -202,16 +202,16 @@ def test_marks_tell_wrong_right_and_own_photo(run_dir: Path, page: str) -> None:
 
 def test_pictures_stand_once_and_keep_their_budget(make_run: MakeRun, store: Path) -> None:
     run = load_run(make_run(store=store))
-    whole = query_answers(run, thumbnails(run))
+    whole = query_answers(run, looks(run))
     assert whole is not None
-    assert len({name for name, _, _ in whole["items"]}) == len(whole["items"])
-    sizes = [len(picture) for *_, picture in whole["items"]]
+    assert len({name for name, *_ in whole["items"]}) == len(whole["items"])
+    sizes = [len(picture) for _, _, picture, _ in whole["items"]]
     assert min(sizes) > 0
     budget = sum(sizes) // 2
-    part = query_answers(run, thumbnails(run), budget)
+    part = query_answers(run, looks(run), budget)
     assert part is not None
     largest_query = 31 * max(sizes)
-    assert sum(len(picture) for *_, picture in part["items"]) < budget + largest_query
+    assert sum(len(picture) for _, _, picture, _ in part["items"]) < budget + largest_query
     assert [len(queries) > 0 for _, queries in part["groups"]] == [True] * 3
 
 

@@ -62,7 +62,8 @@ def learning_curves(run: Run) -> Figure | None:
     shapes, notes = _references(run)
     title = axis(value_title(run, "validation"), rangemode="tozero")
     plain = layout(xaxis=axis("training step"), yaxis=title, shapes=shapes, annotations=notes)
-    return {"data": traces, "layout": {**plain, "margin": {**plain["margin"], "r": 150}}}
+    room = max([150, *(8 * len(note["text"]) for note in notes)])  # pixels, for the names at the right end
+    return {"data": traces, "layout": {**plain, "margin": {**plain["margin"], "r": room}}}
 
 
 def _curves(label: str, trials: list[tuple[str, pd.DataFrame]], key: str, line: dict[str, Any]) -> Figure:

@@ -5,7 +5,8 @@
 One trial of `python sweeps/cross_modal.py` as it runs in a worker (the source's best row at demo scale, embedded data,
 one thread), then the closed forms that the driver solves beside the trials. Beside each cost stands what it would be at
 best: every tensor operation below it at the measured rate of a large matrix product of its type, or of a large copy,
-whichever takes longer (each operand moved once, nothing kept in caches; reading is a little faster than copying). The last result is in results/costs.md.
+whichever takes longer: each operand moved once, nothing kept in caches (reading is a little faster than copying). The
+last result is in results/costs.md.
 """
 
 import argparse

@@ -20,6 +20,11 @@ def add(commands: Commands) -> None:
     features.add_argument("--variant", metavar="WHAT=WHICH", help="such as sketch=tx_000000000010; see sbir data list")
     features.add_argument("--backbone", default="vgg16", metavar="NAME[,NAME]", help=_names())
     features.add_argument(
+        "--text-backbone",
+        metavar="hf:FOLDER|NAME",
+        help="an encoder of transformers for the captions, a folder or a name of the Hugging Face hub",
+    )
+    features.add_argument(
         "--weights", metavar="random|FILE", help="the network's published ones, downloaded, when left out (imagenet)"
     )
     features.add_argument("--size", type=int, metavar="PX", help="that of the published weights when left out")
@@ -47,6 +52,7 @@ def _features(args: argparse.Namespace) -> None:
         args.root,
         args.out,
         backbone=args.backbone,
+        text_backbone=args.text_backbone,
         weights=args.weights,
         size=args.size,
         dtype=args.dtype,

@@ -18,7 +18,9 @@ def add(commands: Commands) -> None:
     retrieve.add_argument("--json", action="store_true", help="print JSON")
     retrieve.add_argument("--port", type=int, default=0, help="of --draw; a free one when left out")
     retrieve.add_argument("--photos", type=Path, metavar="FOLDER", help="the data set, where --draw finds it moved")
-    retrieve.add_argument("--weights", type=Path, metavar="FILE", help="the backbone's, where they came from a file")
+    retrieve.add_argument(
+        "--weights", type=Path, metavar="FILE", help="the backbone's, where they came from a file or folder"
+    )
     retrieve.add_argument("--method", metavar="FILE.py:CLASS", help="the model's class, where it is not one of sbir's")
     retrieve.set_defaults(run=_retrieve)
 
@@ -36,7 +38,8 @@ def _search(args: argparse.Namespace) -> None:
 
     sketch = open_sketch(args.sketch) if args.sketch is not None else None
     model = Exported(args.model, args.method)
-    rows = text_rows(model.about, args.text) if sketch is None else Sketcher(model.about, args.weights).rows(sketch)
+    own = model.about, args.weights
+    rows = text_rows(own[0], args.text, own[1]) if sketch is None else Sketcher(*own).rows(sketch)
     answers = model.search(rows, args.top)
     if args.json:
         import json

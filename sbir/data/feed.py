@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sbir.data.items import Items
+from sbir.data.items import TEXT_FEATURE, Items
 from sbir.data.protocol import Partition
 from sbir.data.sampler import IndexBatch, Sampler, first_of
 from sbir.data.transform import Transform, TransformSettings, check_width, fit_transform, output_width
@@ -31,8 +31,25 @@ class Columns:
         self.items, self.device = items, torch.device(device)
         self._resident: dict[str, Tensor] = {}
 
+    def stored(self, column: str, rows: Indices) -> str:
+        """The store's column behind a method's at rows of one domain: texts have features of a width of their own."""
+        of_texts = column == "feature" and len(rows) and self.items.domain[rows[0]] == "text"
+        return TEXT_FEATURE if of_texts and TEXT_FEATURE in self.items.payload else column
+
+    def width(self, rows: Indices) -> int:
+        """Entries of the stored feature at rows of one domain."""
+        return int(self.items.payload[self.stored("feature", rows)].shape[0])
+
+    def has_features(self, rows: Indices) -> bool:
+        """Whether rows of one domain have features: where photos alone were extracted, those of texts are zeros."""
+        if "feature" not in self.items.payload:
+            return False
+        seen = rows[:SIGN_ROWS]
+        return not len(seen) or self.items.domain[seen[0]] != "text" or bool(self.take("feature", seen).any())
+
     def take(self, column: str, rows: Indices) -> Tensor:
-        """Rows (n, ...) of a column, floating-point ones as float32."""
+        """Rows (n, ...) of one domain of a column, floating-point ones as float32."""
+        column = self.stored(column, rows)
         if self.device.type == "cpu":
             return _gather(self.items, column, rows)
         if column not in self._resident:
@@ -176,6 +193,11 @@ def make_feed(
     """Fit the transforms on the partition's training rows; raises where the store lacks a column."""
     items, wanted = columns.items, {*query_columns, *gallery_columns}
     check_columns(wanted, items)
+    if "feature" in query_columns and not columns.has_features(partition.train_query):
+        raise ValueError(
+            "the method needs features of texts, the store has none; write one that has them: sbir features "
+            "DATASET_ROOT --variant text=en --backbone vgg16 --text-backbone hf:NAME --out STORE"
+        )
     sides = {"query": partition.train_query, "gallery": partition.train_gallery}
     transforms = {side: _fit(settings, columns, rows) for side, rows in sides.items()} if "feature" in wanted else {}
     classes = np.unique(np.concatenate([items.class_id[rows] for rows in sides.values()]))
@@ -197,7 +219,7 @@ def check_columns(wanted: Collection[str], items: Items) -> None:
 
 def _fit(settings: TransformSettings, columns: Columns, rows: Indices) -> Transform:
     if not settings.fitted:
-        return Transform(check_width(settings, columns.items.payload["feature"].shape[0]))
+        return Transform(check_width(settings, columns.width(rows)))
     return fit_transform(settings, columns.take("feature", rows))
 
 

@@ -11,6 +11,7 @@ Array = NDArray[Any]
 Indices = NDArray[np.int64]
 
 DOMAINS = ("sketch", "photo", "text")
+TEXT_FEATURE = "text_feature"  # the column of texts' features, which have a width of their own
 SPLITS = ("train", "val", "test", "held", "")
 
 

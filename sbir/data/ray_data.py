@@ -19,7 +19,8 @@ def running_ray() -> Iterator[None]:
     started = not ray.is_initialized()
     if started:
         # Without an address Ray would look for a cluster that left its traces on this machine.
-        ray.init(address=os.environ.get("RAY_ADDRESS", "local"), log_to_driver=False, logging_level=logging.ERROR)
+        address = os.environ.get("RAY_ADDRESS", "local")
+        ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         yield
     finally:

@@ -128,7 +128,8 @@ def content_hash(manifest: Mapping[str, Any]) -> str:
 def check_backbone(manifest: Mapping[str, Any], expected: Mapping[str, Any] | None) -> None:
     """Refuse a store whose features come from another backbone than `expected`, the one that a model was trained on."""
     found, wanted = manifest["backbone"] or {}, expected or {}
-    other = [key for key in ("name", "weights", "size", "layers") if found.get(key) != wanted.get(key)]
+    keys = ("name", "weights", "size", "layers") + ("text",) * ("text" in wanted)
+    other = [key for key in keys if found.get(key) != wanted.get(key)]
     if other:
         wants, has = ({key: which.get(key) for key in other} for which in (wanted, found))
         raise StoreError(

@@ -1,9 +1,9 @@
-"""The Ray Data part of an extraction: tasks read and decode, a pool of actors runs the backbone."""
+"""The Ray Data part of an extraction: images are read and decoded, and a pool of actors runs the backbones."""
 
 import dataclasses
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from inspect import signature
 from itertools import groupby
@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sbir.data.dataset import Item
-from sbir.data.items import Array
+from sbir.data.items import TEXT_FEATURE, Array
 from sbir.data.pictures import BrokenImage, picture, resized
 from sbir.data.strokes import pen_points
 from sbir.features.backbones import Backbone, State, features
 from sbir.features.recipe import Recipe, feature_name
+from sbir.features.texts import TextEncoder, TextState
 
 if TYPE_CHECKING:
     from ray.data import Dataset as RayDataset
 
 BATCH = 64  # images at once up to BATCH_SIZE pixels, fewer above; also the unit that a killed extraction loses
 BATCH_SIZE = 224
-DECODE_CPUS = 0.2  # of the core beside each CPU actor
+TEXT_BATCH = 64  # neighbouring rows, of which some are texts, of at most 512 tokens each
 
 Table = dict[str, Any]
 Form = tuple[int, bool]  # of decoded images: pixels of a side, and whether resampled bicubically
@@ -40,24 +41,43 @@ def pipeline(
     # The last bits of a feature depend on its batch: these are the same ones whatever is left to do.
     at_once = batch_rows(recipe)
     tables = [_table(list(part)) for _, part in groupby(entries, key=lambda entry: entry[0] // at_once)]
-    decoded = ray.data.from_arrow(tables).map_batches(
-        partial(_decode, forms=_forms(recipe), length=recipe.strokes),
-        batch_size=None,
-        batch_format="pyarrow",
-        num_cpus=1 if gpus or not recipe.backbones else DECODE_CPUS,
-    )
+    decode = partial(_decode, forms=_forms(recipe), length=recipe.strokes)
+    batches: RayDataset = ray.data.from_arrow(tables)
+    # One process a core does both where there is no GPU to keep busy: it starts fewer processes, and copies less.
+    apart = bool(gpus) or not recipe.backbones
+    if apart:
+        batches = batches.map_batches(decode, batch_size=None, batch_format="numpy", num_cpus=1)
     if not recipe.backbones:
-        return decoded
+        return batches
+    made = (recipe, [ray.put(state) if state else None for state in states], None if apart else decode)
+    return _through_actors(batches, _Extractor, made, gpus, actors)
+
+
+def text_pipeline(
+    texts: Sequence[tuple[int, str]], recipe: Recipe, state: TextState, workers: int | None
+) -> "RayDataset":
+    """Batches of `row`, `broken` and `text_feature` of captions, each with its row, in their order."""
+    import pyarrow as pa
+    import ray
+
+    gpus, actors = count_actors(ray.cluster_resources(), workers)  # type: ignore[no-untyped-call]
+    parts = [list(part) for _, part in groupby(texts, key=lambda entry: entry[0] // TEXT_BATCH)]
+    tables = [pa.table({"row": [row for row, _ in part], "text": [text for _, text in part]}) for part in parts]
+    made = (recipe.dtype, [ray.put(state)])
+    return _through_actors(ray.data.from_arrow(tables), _TextExtractor, made, gpus, actors)
+
+
+def _through_actors(batches: "RayDataset", actor: type, made: tuple[Any, ...], gpus: int, count: int) -> "RayDataset":
+    """Batches through a pool of `count` actors, each with a core, and a GPU where there are any."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # see _no_restarts
-        return decoded.map_batches(
-            _Extractor,
+        return batches.map_batches(
+            actor,
             batch_size=None,
             batch_format="numpy",
-            concurrency=actors,
-            fn_constructor_args=(recipe, [ray.put(state) if state else None for state in states]),
-            # An actor leaves room for decoding on its core: were all cores taken, decoding would wait for ever.
-            num_cpus=1 if gpus else 1 - DECODE_CPUS,
+            concurrency=count,
+            fn_constructor_args=made,
+            num_cpus=1,
             num_gpus=1 if gpus else None,
             **_no_restarts(),
         )
@@ -101,13 +121,13 @@ def _no_restarts() -> dict[str, Any]:
     return {"max_restarts": 0} if "ray_remote_args" in signature(RayDataset.map_batches).parameters else {}
 
 
-def _decode(table: Any, forms: Mapping[str, Form], length: int | None) -> Table:
+def _decode(table: Table, forms: Mapping[str, Form], length: int | None) -> Table:
     """Rows with their images in each form that is wanted, and their strokes; broken ones are 0, with their reason."""
-    count = table.num_rows
+    count = len(table["row"])
     images = {form: np.zeros((count, form[0], form[0], 3), np.uint8) for form in forms.values()}
     strokes, num_points = np.zeros((count, length or 0, 3), np.float32), np.zeros(count, np.int32)
     reasons = [""] * count
-    for position, (item, drawn) in enumerate(zip(table["item"].to_pylist(), table["drawn"].to_pylist(), strict=True)):
+    for position, (item, drawn) in enumerate(zip(table["item"], table["drawn"], strict=True)):
         try:
             if images:
                 whole = picture(Item(**json.loads(item)))
@@ -120,7 +140,7 @@ def _decode(table: Any, forms: Mapping[str, Form], length: int | None) -> Table:
     broken = np.array(reasons, dtype=object)
     points = {"strokes": strokes, "num_points": num_points} if length is not None else {}
     named = {name: images[form] for name, form in forms.items()}
-    return {"row": table["row"].to_numpy(), "broken": broken} | points | named
+    return {"row": table["row"], "broken": broken} | points | named
 
 
 def _forms(recipe: Recipe) -> dict[str, Form]:
@@ -134,14 +154,19 @@ def _seen(backbone: Backbone) -> str:
 
 
 class _Extractor:
-    """An actor with the networks in memory."""
+    """An actor with the networks in memory, which decodes images too where it is told how."""
 
-    def __init__(self, recipe: Recipe, states: Sequence[Any]) -> None:  # references in a list stay what they are
+    def __init__(
+        self,
+        recipe: Recipe,
+        states: Sequence[Any],  # references in a list stay what they are
+        decode: Callable[[Table], Table] | None,
+    ) -> None:
         import ray
         import torch
 
         torch.set_num_threads(1)  # one actor a core: more threads would fight
-        self._recipe, self._device = recipe, "cuda" if ray.get_gpu_ids() else "cpu"
+        self._recipe, self._decode, self._device = recipe, decode, "cuda" if ray.get_gpu_ids() else "cpu"
         built = [
             backbone.build(ray.get(state) if state else None)
             for backbone, state in zip(recipe.backbones, states, strict=True)
@@ -149,12 +174,33 @@ class _Extractor:
         self._networks = [network.to(self._device) for network in built]
 
     def __call__(self, batch: Table) -> Table:
+        batch = self._decode(batch) if self._decode is not None else batch
         found = {feature_name(number): self._feature(number, batch) for number in range(len(self._networks))}
         return {name: values for name, values in batch.items() if not name.startswith("seen ")} | found
 
     def _feature(self, number: int, batch: Table) -> Array:
         backbone = self._recipe.backbones[number]
-        images = np.array(batch[_seen(backbone)])
-        feature: Array = features(self._networks[number], images, backbone.preprocessing, self._device)
-        with np.errstate(over="ignore"):  # infinity is refused where the row is known
-            return feature.astype(self._recipe.dtype)
+        images = np.require(batch[_seen(backbone)], requirements="W")  # what Ray hands on cannot be written to
+        return _stored(
+            features(self._networks[number], images, backbone.preprocessing, self._device), self._recipe.dtype
+        )
+
+
+class _TextExtractor:
+    """An actor with the text encoder in memory."""
+
+    def __init__(self, dtype: str, state: Sequence[Any]) -> None:  # as above
+        import ray
+        import torch
+
+        torch.set_num_threads(1)
+        self._dtype, self._encoder = dtype, TextEncoder(ray.get(state[0]), "cuda" if ray.get_gpu_ids() else "cpu")
+
+    def __call__(self, batch: Table) -> Table:
+        feature = _stored(self._encoder(batch["text"].tolist()), self._dtype)
+        return {"row": batch["row"], "broken": np.full(len(feature), "", object), TEXT_FEATURE: feature}
+
+
+def _stored(feature: Array, dtype: str) -> Array:
+    with np.errstate(over="ignore"):  # infinity is refused where the row is known
+        return feature.astype(dtype)

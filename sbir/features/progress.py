@@ -10,7 +10,7 @@ INTERVAL = 10.0  # seconds between plain lines
 
 
 class Meter(Protocol):
-    """Counts images."""
+    """Counts items."""
 
     def advance(self, count: int) -> None:
         """So many more are done."""
@@ -18,7 +18,7 @@ class Meter(Protocol):
 
 @contextmanager
 def meter(total: int, done: int) -> Iterator[Meter]:
-    """Show progress on stderr from `done` to `total` images."""
+    """Show progress on stderr from `done` to `total` items."""
     if not sys.stderr.isatty():
         yield (lines := _Lines(total, done))
         lines.say()
@@ -26,14 +26,14 @@ def meter(total: int, done: int) -> Iterator[Meter]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    rate = TextColumn("{task.fields[rate]:.0f} images/s")
+    rate = TextColumn("{task.fields[rate]:.0f} items/s")
     columns = (TextColumn("features"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         yield _Bar(bar, total, done)
 
 
 class _Clock:
-    """Images per second since the first result, so that starting the workers does not count."""
+    """Items per second since the first result, so that starting the workers does not count."""
 
     def __init__(self) -> None:
         self._started: float | None = None
@@ -73,4 +73,4 @@ class _Lines:
 
     def say(self) -> None:
         self._said = time.monotonic()
-        print(f"features: {self._done} of {self._total} images, {self._rate:.0f} images/s", file=sys.stderr, flush=True)
+        print(f"features: {self._done} of {self._total} items, {self._rate:.0f} items/s", file=sys.stderr, flush=True)

@@ -4,7 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from sbir.data.items import TEXT_FEATURE
 from sbir.features.backbones import Backbone
+from sbir.features.texts import TextBackbone
 
 IMAGES = range(8, 1025)  # pixels of a side
 DTYPES = ("float32", "float16")  # of features
@@ -13,7 +15,7 @@ POINTS = range(2, 10_001)  # of a drawing
 
 @dataclass(frozen=True)
 class Recipe:
-    """`feature` of each backbone, `image` in a fixed size, `strokes` with `num_points`: each may be left out, not all.
+    """`feature` of each backbone, `text_feature`, `image`, `strokes` with `num_points`: each may be left out, not all.
 
     One pass over the images serves all backbones; each has a store of its own, with the images and strokes beside.
     """
@@ -23,6 +25,7 @@ class Recipe:
     strokes: int | None = None  # points: `strokes` (T, 3) float32 and `num_points` () int32
     dtype: str = "float32"  # of features
     seed: int = 0  # of the order of rows
+    texts: TextBackbone | None = None
 
     def __post_init__(self) -> None:
         if self.images is not None and self.images not in IMAGES:
@@ -43,12 +46,19 @@ class Recipe:
             feature_name(number): {"dtype": self.dtype, "shape": [backbone.width]}
             for number, backbone in enumerate(self.backbones)
         }
+        if self.texts is not None:
+            found[TEXT_FEATURE] = {"dtype": self.dtype, "shape": [self.texts.width]}
         if self.images is not None:
             found["image"] = {"dtype": "uint8", "shape": [self.images, self.images, 3]}
         if self.strokes is not None:
             found["strokes"] = {"dtype": "float32", "shape": [self.strokes, 3]}
             found["num_points"] = {"dtype": "int32", "shape": []}
         return found
+
+    @property
+    def of_pictures(self) -> list[str]:
+        """The columns that texts have not."""
+        return [name for name in self.columns if name != TEXT_FEATURE]
 
     @property
     def folders(self) -> list[str]:
@@ -62,13 +72,20 @@ class Recipe:
 
     def describe(self) -> dict[str, Any]:
         """All that the payload depends on beside the items."""
-        return {"columns": self.columns, "backbones": [backbone.describe() for backbone in self.backbones]}
+        return {"columns": self.columns, "backbones": [self.about(backbone) for backbone in self.backbones or (None,)]}
+
+    def about(self, backbone: Backbone | None) -> dict[str, Any]:
+        """The backbone of one store, with that of its texts, for the store's manifest."""
+        said = backbone.describe() if backbone is not None else {}
+        return said | ({"text": self.texts.describe()} if self.texts is not None else {})
 
     def given(self, backbone: Backbone | None) -> str:
         """What a store's payload was made from, in words."""
         words = []
         if backbone is not None:
             words.append(f"{backbone.name} features, weights {backbone.weights}, {backbone.size} px")
+        if self.texts is not None:
+            words.append(f"texts by {self.texts.name}, weights {self.texts.weights}")
         if self.images is not None:
             words.append(f"images of {self.images} px")
         if self.strokes is not None:

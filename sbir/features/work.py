@@ -50,8 +50,9 @@ class Work:
         self._log.close()
 
     def add(self, rows: Indices, values: Mapping[str, Array], broken: Mapping[int, str]) -> None:
-        """Keep a batch of all columns; rows of broken images count as done."""
-        for name, column in self.columns.items():
+        """Keep a batch of some columns, the others stay zero; rows of broken images count as done."""
+        for name in values:
+            column = self.columns[name]
             if (position := first_not_finite(values[name])) is not None:
                 raise ValueError(
                     f"{name} must be finite in {column.dtype}, it is not for {self._items[rows[position]].item_id}; "

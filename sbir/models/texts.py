@@ -1,12 +1,15 @@
 """Texts for networks: the store's bytes as tokens, a vocabulary learnt from captions, and a BERT-like encoder."""
 
 import importlib
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from sbir.models.settings import check
@@ -18,6 +21,7 @@ SCRATCH = "scratch"
 BERT = ("bert-base-uncased", "google-bert/bert-base-uncased")  # its architecture is transformers' default
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # in BERT's order, [PAD] at 0
 MOST_TOKENS = 512  # of a text, as in BERT
+HUB_SECONDS = 5.0  # that the hub is waited for
 _SHIFT = 0xF0000  # to characters that no text has
 
 
@@ -96,10 +100,9 @@ class TextBranch(nn.Module):
         if self.encoder == SCRATCH:
             self.tokenizer = train_tokenizer(texts_of(column), self.vocabulary)
             return
-        library = _library("transformers")
-        published = _without_pooler(_published(library.AutoModel, self.encoder))
-        self.network.load_state_dict(published.state_dict())
-        self.tokenizer = _framed(_published(library.AutoTokenizer, self.encoder), self.encoder)
+        trained = load_encoder(self.encoder)
+        self.network.load_state_dict(trained.network.state_dict())
+        self.tokenizer = trained.tokenizer
 
     def get_extra_state(self) -> Tensor:
         """The tokenizer as JSON in UTF-8, (bytes,) uint8; none before `prepare`."""
@@ -118,12 +121,33 @@ class TextBranch(nn.Module):
             raise ValueError(f"a saved text encoder must come with its tokenizer as JSON, got: {error}") from None
 
 
+@dataclass(frozen=True)
+class Encoder:
+    """A trained encoder of texts in memory, without a pooler, in float32."""
+
+    network: Any
+    tokenizer: "Tokenizer"
+
+
+def load_encoder(name: str) -> Encoder:
+    """A folder of transformers or a model of the hub; raises `ValueError` where it is no whole encoder of texts."""
+    network, about = _published("AutoModel", name, use_safetensors=True, dtype=torch.float32, output_loading_info=True)
+    missing = sorted(key for key in about["missing_keys"] if not key.startswith("pooler."))
+    whole = f"a text encoder must come with all its weights, {name!r} lacks {len(missing)} of them {missing[:3]}"
+    check(not missing, f"{whole}; take another one")
+    return Encoder(_without_pooler(network).eval(), _framed(_published("AutoTokenizer", name), network.config, name))
+
+
 @lru_cache
 def check_encoder(name: str) -> None:
     """Raise `ValueError` where an encoder cannot be had."""
-    if name != SCRATCH:
-        _published(_library("transformers").AutoConfig, name)
-        _framed(_published(_library("transformers").AutoTokenizer, name), name)
+    if name == SCRATCH:
+        return
+    try:
+        config = _published("AutoConfig", name)
+        _framed(_published("AutoTokenizer", name), config, name)
+    except ValueError as error:
+        raise ValueError(f"{error}, or take encoder={SCRATCH}") from None
 
 
 def _config(encoder: str, width: int, layers: int, vocabulary: int) -> Any:
@@ -132,7 +156,7 @@ def _config(encoder: str, width: int, layers: int, vocabulary: int) -> Any:
     if encoder in BERT:
         return library.BertConfig()
     if encoder != SCRATCH:
-        return _published(library.AutoConfig, encoder)
+        return _published("AutoConfig", encoder)
     return library.BertConfig(
         vocab_size=vocabulary,
         hidden_size=width,
@@ -149,26 +173,70 @@ def _without_pooler(network: Any) -> Any:
     return network
 
 
-def _framed(tokenizer: Any, name: str) -> "Tokenizer":
+def _framed(tokenizer: Any, config: Any, name: str) -> "Tokenizer":
     check(tokenizer.is_fast, f"an encoder needs a tokenizer of the library tokenizers, that of {name} is none")
     inner: Tokenizer = tokenizer.backend_tokenizer
+    pieces, most = inner.get_vocab_size(), getattr(config, "vocab_size", None) or inner.get_vocab_size()
+    few = len(tokenizer.all_special_tokens) + 1  # without its files transformers makes a tokenizer of special pieces
+    own = f"an encoder must come with its own tokenizer, that of {name} has {pieces} pieces"
+    check(few <= pieces <= most, f"{own} and not {few} to {most}; add its tokenizer.json")
     inner.enable_padding(pad_id=tokenizer.pad_token_id or 0, pad_token=tokenizer.pad_token or "[PAD]")
-    inner.enable_truncation(min(MOST_TOKENS, tokenizer.model_max_length))
+    positions = getattr(config, "max_position_embeddings", None) or MOST_TOKENS
+    inner.enable_truncation(min(MOST_TOKENS, tokenizer.model_max_length, positions))
     return inner
 
 
-def _published(kind: Any, name: str) -> Any:
+def _published(kind: str, name: str, **settings: Any) -> Any:
+    """A folder of transformers, or a model of the hub: out of its cache where it is there, else downloaded.
+
+    Neither Python code nor pickles of a model are ever run or read.
+    """
     from sbir.features.networks import quiet
 
+    of_library = getattr(_library("transformers"), kind)
     try:
         with quiet():
-            return kind.from_pretrained(name)
-    except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
+            try:
+                with _no_bars():
+                    return of_library.from_pretrained(name, local_files_only=True, trust_remote_code=False, **settings)
+            except (OSError, ValueError):
+                if Path(name).is_dir():
+                    raise
+                _reach_hub()
+                return of_library.from_pretrained(name, trust_remote_code=False, **settings)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:160]
         raise ValueError(
-            f"encoder must be {SCRATCH}, a folder of transformers, or a model of the Hugging Face hub that can be "
-            f"reached, {name!r} is none: {reason}; download it into a folder, or take encoder={SCRATCH}"
+            f"a text encoder must be a folder of transformers with its weights as safetensors, or such a model of the "
+            f"Hugging Face hub that can be reached, {name!r} is none: {reason}; download it into a folder"
         ) from None
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """No progress bars of transformers in this block; those of downloads stay."""
+    shown = importlib.import_module("transformers.utils.logging")
+    before = shown.is_progress_bar_enabled()
+    shown.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if before:
+            shown.enable_progress_bar()
+
+
+def _reach_hub() -> None:
+    """Raise `OSError` where the hub gives no answer at all: its library would try for half a minute."""
+    from urllib.error import HTTPError, URLError
+    from urllib.request import Request, urlopen
+
+    from huggingface_hub.constants import ENDPOINT
+
+    try:
+        with suppress(HTTPError), urlopen(Request(ENDPOINT, method="HEAD"), timeout=HUB_SECONDS):
+            pass
+    except (URLError, TimeoutError) as error:
+        raise OSError(f"the hub has no answer ({getattr(error, 'reason', error)})") from None
 
 
 def _library(name: str) -> Any:

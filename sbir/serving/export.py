@@ -89,11 +89,17 @@ def _write(folder: Path, run: Run, opened: Reopened, *, half: bool, store: Path 
         "given": run.summary["given"],
         "store": str(place),
         "root": manifest["root"],  # where the pictures lay, for the drawing page
-        "columns": {name: manifest["columns"][name] for name in opened.method.query_columns},
+        "columns": {name: manifest["columns"][name] for name in _stored(opened)},
         "gallery": gallery.describe(embedded.gallery, distance, half=half),
         "files": {name: file_hash(folder / name) for name in ("model.safetensors", GALLERY, INDEX)},
     }
     write_json(folder / "model.json", about)
+
+
+def _stored(opened: Reopened) -> list[str]:
+    """The store's columns that queries come from."""
+    columns, query = opened.feed.columns, opened.feed.partition.query
+    return [columns.stored(name, query) for name in opened.method.query_columns]
 
 
 def _chance(run: Run) -> float | None:

@@ -11,10 +11,11 @@ from PIL import Image
 from torch import Tensor
 
 from sbir.data.drawings import has_strokes, read_strokes
-from sbir.data.items import Array
+from sbir.data.items import TEXT_FEATURE, Array
 from sbir.data.pictures import draw_strokes, find_item, guarded, picture, resized
 from sbir.data.strokes import to_points
 from sbir.features.backbones import features
+from sbir.features.texts import own_text_encoder
 from sbir.features.weights import own_network
 
 Drawing = Sequence[Sequence[Sequence[float]]]  # QuickDraw's: [[xs, ys, ...], ...]
@@ -28,12 +29,19 @@ class Sketch:
     drawing: Drawing | None = None
 
 
-def text_rows(about: Mapping[str, Any], words: str) -> dict[str, Tensor]:
-    """The one row of a model's columns for a new text; raises `ValueError` where the model does not take texts."""
-    if list(about["columns"]) != ["text"]:
+def text_rows(about: Mapping[str, Any], words: str, weights: Path | None = None) -> dict[str, Tensor]:
+    """The one row of a model's columns for a new text; `weights` is the folder of the text encoder where it was one.
+
+    Raises `ValueError` where the model does not take texts, or its encoder cannot be had.
+    """
+    if not set(about["columns"]) <= {"text", TEXT_FEATURE}:
         raise ValueError(f"the model must take texts, it takes {', '.join(about['columns'])}; search with --sketch")
     if not words.strip():
         raise ValueError("a text to search with must have words, got none")
+    if TEXT_FEATURE in about["columns"]:
+        dtype = about["columns"][TEXT_FEATURE]["dtype"]
+        feature = own_text_encoder(about["backbone"], weights)([words]).astype(dtype)  # as a store keeps it
+        return {"feature": torch.from_numpy(feature).float()}
     return {"text": torch.tensor([list(words.encode())], dtype=torch.uint8)}
 
 
@@ -65,7 +73,7 @@ class Sketcher:
 
     def rows(self, sketch: Sketch) -> dict[str, Tensor]:
         """One row (1, ...) of every column; raises `ValueError` where the model takes strokes and there are none."""
-        if "text" in self._columns:
+        if {"text", TEXT_FEATURE} & self._columns.keys():
             raise ValueError("the model takes texts, not sketches; search with --text WORDS")
         made: dict[str, Array] = {}
         if self._own is not None:

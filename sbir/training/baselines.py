@@ -69,9 +69,10 @@ def score_baselines(
     """What needs no training, each row on validation and, fitted on train + val, on test.
 
     On features: raw, per-domain mean removed, and the linear maps, or relevant component analysis where photos retrieve
-    photos. Where the protocol centres all embeddings, raw features are mean removed: they have no row of their own.
-    Where `untrained` networks are given, they stand first, and with them the raw pixels and a linear map between those,
-    or the linear maps from words and pixels to labels where they take texts.
+    photos; of sides whose features have different widths the ridge alone. Where the protocol centres all embeddings,
+    raw features are mean removed: they have no row of their own. Where `untrained` networks are given, they stand
+    first, and with them the raw pixels and a linear map between those, or the linear maps from words and pixels to
+    labels where they take texts.
     """
 
     def score(candidates: _Candidates, settings: Mapping[str, Any], part: Part) -> Retrieval:
@@ -95,7 +96,7 @@ def _candidates(
     columns: Columns, rows: Partition, protocol: Protocol, feature_dim: int | None, untrained: Sequence[Untrained]
 ) -> Iterator[_Candidates]:
     """The rows in their order in the table."""
-    given = "sketch-photo pairs" if has_pairs(columns.items, rows) else "class labels"
+    given = f"{protocol.query}-photo pairs" if has_pairs(columns.items, rows) else "class labels"
     ridges = [{"penalty": penalty} for penalty in PENALTIES]
     domains = {protocol.query, protocol.gallery}
     seen = untrained[0].method.query_columns if untrained else ()
@@ -107,18 +108,21 @@ def _candidates(
         yield _Candidates("ridge on pixels", given, LinearPixels, ridges)
     if "text" in seen:
         yield _Candidates("words and pixels, ridge", "labels", WordLabels, ridges)
-    if "feature" not in columns.items.payload:
+    if not columns.has_features(rows.train_query):
         return
     transforms = TransformSettings(feature_dim=feature_dim)
-    if not protocol.centre:
+    comparable = columns.width(rows.query) == columns.width(rows.gallery)
+    if comparable and not protocol.centre:
         yield _Candidates("raw", "nothing", Raw, transforms=transforms)
-    yield _Candidates("mean removed", "domains", MeanRemoved, transforms=transforms)
+    if comparable:
+        yield _Candidates("mean removed", "domains", MeanRemoved, transforms=transforms)
     if domains == {"photo"}:  # no map from one side to the other
         shrinkages = [{"shrinkage": amount} for amount in PENALTIES]
         yield _Candidates("RCA", "class labels", Rca, shrinkages, transforms)
     else:
         yield _Candidates("ridge", given, LinearMap, [{"kind": "ridge", **one} for one in ridges], transforms)
-        yield _Candidates("Procrustes", given, LinearMap, [{"kind": "procrustes"}], transforms)
+        if comparable:
+            yield _Candidates("Procrustes", given, LinearMap, [{"kind": "procrustes"}], transforms)
 
 
 def _some(rows: Indices) -> Indices:

@@ -10,7 +10,7 @@ from sbir.data.transform import TransformSettings
 from sbir.models.method import Method
 from sbir.training.loop import TrainSettings
 
-RUN_KEYS = ("data/split", "eval/protocol", "eval/k", "eval/metric", "eval/lambda", "eval/centre")
+RUN_KEYS = ("data/split", "data/query", "eval/protocol", "eval/k", "eval/metric", "eval/lambda", "eval/centre")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import torch
 
 from sbir.data.cache import embedded_store
 from sbir.data.feed import Columns, Feed, has_pairs, make_feed
+from sbir.data.items import TEXT_FEATURE
 from sbir.data.loader import Shared
 from sbir.data.protocol import (
     Part,
@@ -43,8 +44,9 @@ class Setup:
 
     def __init__(self, sweeps: Sequence[Sweep], options: Options) -> None:
         self.options = options
-        sweeps = of_one_task(sweeps)
-        self.domains = domains(sweeps[0])
+        query = single("data/query", options.wanted["data/query"]) if "data/query" in options.wanted else None
+        sweeps = of_one_task(sweeps, query)
+        self.domains = domains(sweeps[0], query)
         self._run_settings = run_defaults(sweeps, smoke=options.smoke) | {
             key: single(key, options.wanted[key]) for key in RUN_KEYS if key in options.wanted
         }
@@ -52,8 +54,7 @@ class Setup:
         self.resolved = self._resolve(sweeps, None)  # a typo is found before data are made
         self._check_names()
         self._open_store()
-        width = self.items.payload["feature"].shape[0] if "feature" in self.items.payload else None
-        self.resolved = self._resolve(sweeps, width)
+        self.resolved = self._resolve(sweeps, self._width())
         self._drop_unserved()
         self.by_name = {one.sweep.name: one for one in self.resolved}
         self._make_protocol()
@@ -83,7 +84,8 @@ class Setup:
         """Payload columns that the methods take in, and those that say what is scored."""
         methods = [one.sweep.method for one in self.resolved]
         wanted = {name for method in methods for name in (*method.query_columns, *method.gallery_columns)}
-        return wanted | ({"labels", "side", "choices"} & set(self.items.payload))
+        of_texts = {TEXT_FEATURE} if "feature" in wanted and "text" in self.domains else set()
+        return wanted | (({"labels", "side", "choices"} | of_texts) & set(self.items.payload))
 
     def rows(self, part: Part) -> Partition:
         """Store rows of one part of the run's split."""
@@ -92,7 +94,8 @@ class Setup:
     def given(self, name: str, settings: dict[str, Any]) -> str:
         """What a method was told in training."""
         method = self._weightless(self.by_name[name], settings)
-        return "; ".join(filter(None, [method.given, method.pretrained]))
+        told = method.given.replace("sketch-photo", f"{self.domains[0]}-{self.domains[1]}")
+        return "; ".join(filter(None, [told, method.pretrained]))
 
     @property
     def untrained(self) -> list[Untrained]:
@@ -198,6 +201,12 @@ class Setup:
         query, gallery = (np.flatnonzero(train & (self.items.domain == domain)) for domain in self.domains)
         rows = Partition(query, gallery, query, gallery, paired=len(set(self.domains)) > 1)
         return make_feed(Columns(self.items), rows, method.query_columns, method.gallery_columns, TransformSettings())
+
+    def _width(self) -> int | None:
+        """Entries of the stored features, of the narrower side where the two differ."""
+        columns = Columns(self.items)
+        sides = (np.flatnonzero(self.items.domain == domain)[:1] for domain in self.domains)
+        return min(map(columns.width, sides)) if "feature" in self.items.payload else None
 
     def _open_store(self) -> None:
         options = self.options

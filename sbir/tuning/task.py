@@ -7,23 +7,34 @@ from sbir.data.items import plural
 from sbir.training.settings import RUN_KEYS
 from sbir.tuning.sweep import Sweep
 
-
-def domains(sweep: Sweep) -> tuple[str, str]:
-    """What a method takes and what it retrieves for it."""
-    return sweep.method.query_domain, sweep.method.gallery_domain
+QUERIES = ("sketch", "text")  # that methods between features of two domains may take
 
 
-def of_one_task(sweeps: Sequence[Sweep]) -> list[Sweep]:
-    """The methods that retrieve what the first one does; a line for the others of each kind."""
-    first = domains(sweeps[0])
+def domains(sweep: Sweep, query: str | None = None) -> tuple[str, str]:
+    """What a method takes and what it retrieves for it; between features of two domains it may take `query`."""
+    method = sweep.method
+    own, gallery = method.query_domain, method.gallery_domain
+    is_free = method.query_columns == method.gallery_columns == ("feature",) and own != gallery
+    return query if is_free and query is not None else own, gallery
+
+
+def of_one_task(sweeps: Sequence[Sweep], query: str | None = None) -> list[Sweep]:
+    """The methods that retrieve what the first one does, for `query` where that is asked for; a line for the others of
+    each kind."""
+    if query is not None and query not in QUERIES:
+        raise ValueError(f"data/query must be one of {', '.join(QUERIES)}, got {query}")
+    fitting = [sweep for sweep in sweeps if query in (None, domains(sweep, query)[0])]
+    if not fitting:
+        raise ValueError(f"data/query={query} is for methods between features, got {sweeps[0].name}; leave it out")
+    first = domains(fitting[0], query)
     others: dict[tuple[str, str], list[str]] = {}
     for sweep in sweeps:
-        if domains(sweep) != first:
-            others.setdefault(domains(sweep), []).append(sweep.name)
+        if domains(sweep, query) != first:
+            others.setdefault(domains(sweep, query), []).append(sweep.name)
     for kind, names in others.items():
         own, wanted = (" by ".join(map(plural, reversed(one))) for one in (kind, first))
         print(f"{', '.join(names)}: not run, since this is about {wanted} and not about {own}; run these apart")
-    return [sweep for sweep in sweeps if domains(sweep) == first]
+    return [sweep for sweep in sweeps if domains(sweep, query) == first]
 
 
 def run_defaults(sweeps: Sequence[Sweep], *, smoke: bool) -> dict[str, Any]:

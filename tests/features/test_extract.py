@@ -1,6 +1,8 @@
+import dataclasses
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from PIL import Image
 from sbir.data.pictures import BrokenImage, pixels
 from sbir.data.readers import read_dataset
 from sbir.data.store import Store, verify_store
+from sbir.features import pipeline
 from sbir.features.backbones import Backbone, normalise
 from sbir.features.extract import extract, imagenet_overlap
 from sbir.features.pipeline import batch_rows, count_actors
@@ -132,6 +135,22 @@ def test_several_backbones_in_one_pass_give_each_its_own_store(root: Path, plain
     with torch.inference_mode():
         expected = backbone.build(None)(normalise(images, backbone.preprocessing)).numpy()
     np.testing.assert_allclose(second.items().payload["feature"].take(every), expected, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_images_decoded_before_the_actor_as_beside_a_gpu_give_the_same(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)  # that is for a process of its own
+    items = read_dataset(root).items[:BATCH]
+    words = np.array([json.dumps(dataclasses.asdict(item)) for item in items], object)
+    table = {"row": np.arange(BATCH), "item": words, "drawn": np.full(BATCH, "", object)}
+    decode = partial(pipeline._decode, forms=pipeline._forms(RECIPE), length=None)
+    apart = pipeline._Extractor(RECIPE, [None], None)(decode(table))
+    together = pipeline._Extractor(RECIPE, [None], decode)(table)
+    assert apart.keys() == together.keys() == {"row", "broken", "feature"}
+    assert apart["feature"].any(1).all()
+    np.testing.assert_array_equal(apart["feature"], together["feature"])
 
 
 def test_features_too_large_for_their_type_are_refused_at_once(tmp_path: Path) -> None:

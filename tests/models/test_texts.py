@@ -15,6 +15,7 @@ from torch import Tensor
 from sbir.data.dataset import Item, told_columns
 from sbir.models.texts import SPECIAL, TextBranch, check_encoder, texts_of, train_tokenizer
 from sbir.training import checkpoint
+from tests.models.bert import saved_bert
 
 CAPTIONS = [
     "A large café at night, facing left",
@@ -112,19 +113,7 @@ def test_texts_longer_than_the_encoder_are_cut() -> None:
 
 @torch.no_grad()
 def test_a_folder_of_transformers_is_taken_with_its_weights_and_its_tokenizer(tmp_path: Path) -> None:
-    import transformers
-
-    trained = train_tokenizer(CAPTIONS, 120)
-    fast = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=trained, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
-    )
-    fast.save_pretrained(tmp_path)
-    torch.manual_seed(5)
-    config = transformers.BertConfig(
-        vocab_size=120, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
-    )
-    model = transformers.BertModel(config).eval()
-    model.save_pretrained(tmp_path)
+    model, fast = saved_bert(tmp_path, CAPTIONS)
     check_encoder(str(tmp_path))
     built = TextBranch(str(tmp_path), 8, 0.0, width=64, layers=1, vocabulary=64).eval()
     built.prepare(column(CAPTIONS))
@@ -136,7 +125,7 @@ def test_a_folder_of_transformers_is_taken_with_its_weights_and_its_tokenizer(tm
 
 @pytest.mark.parametrize("name", ["nowhere/at all", "a folder/that is/not there"])
 def test_an_encoder_that_cannot_be_had_is_named_with_a_way_out(name: str) -> None:
-    with pytest.raises(ValueError, match=r"encoder must be scratch, .* is none: .*take encoder=scratch"):
+    with pytest.raises(ValueError, match=r"text encoder must be .* is none: .*, or take encoder=scratch"):
         check_encoder(name)
 
 

@@ -56,7 +56,9 @@ def _candidates(run: Run) -> list[str]:
     if len(names) == 1:
         return [f"Best on these classes, of {others + 1} rows: {names[0]} (multiple comparison with the best, 95 %)."]
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
-    return [f"This run does not tell {listed} apart; the other {others} rows are worse than the best of them (95 %)."]
+    worse = {0: "", 1: "; the other row is worse than the best of them (95 %)"}
+    rest = worse.get(others, f"; the other {others} rows are worse than the best of them (95 %)")
+    return [f"This run does not tell {listed} apart{rest}."]
 
 
 def _mean(row: Mapping[str, Any], metric: str) -> float | None:

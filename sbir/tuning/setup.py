@@ -10,7 +10,7 @@ import torch
 
 from sbir.data.cache import embedded_store
 from sbir.data.feed import Columns, Feed, has_pairs, make_feed
-from sbir.data.items import TEXT_FEATURE
+from sbir.data.items import TEXT_FEATURE, plural
 from sbir.data.loader import Shared
 from sbir.data.protocol import (
     Part,
@@ -220,6 +220,12 @@ class Setup:
             self.store = embedded_store(texts="text" in self.domains)
         shared = Shared.mapped(self.store)
         self.manifest, self.items = shared.manifest, shared.items()
+        held = set(np.unique(self.items.domain))
+        if missing := [domain for domain in self.domains if domain not in held]:
+            raise ValueError(
+                f"this needs {plural(missing[0])}, {self.store} holds {' and '.join(map(plural, sorted(held)))}; "
+                "take another --data (sbir data list says what a set has)"
+            )
 
     def _make_protocol(self) -> None:
         spec = str(self._run_settings.get("data/split", "stored"))

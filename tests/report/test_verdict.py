@@ -39,5 +39,9 @@ def test_a_single_candidate_is_the_best_and_few_classes_name_none(two: Run) -> N
     assert verdicts(replace(two, summary={**two.summary, "comparison": alone}))[0].startswith(
         "Best on these classes, of 4 rows: CMDT"
     )
+    every = {**found, "rows": {name: {"candidate": True} for name in found["rows"]}}
+    assert verdicts(replace(two, summary={**two.summary, "comparison": every}))[0] == (
+        "This run does not tell raw, ridge, CMDT and CVAE apart."
+    )
     few = {**found, "names_winners": False, "num_classes": 8}
     assert "no winner is named" in verdicts(replace(two, summary={**two.summary, "comparison": few}))[0]

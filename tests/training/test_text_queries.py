@@ -99,3 +99,5 @@ def test_texts_without_features_and_methods_that_need_one_width_are_refused(tmp_
         asked(tmp_path / "store", DirectRegression, "--set", "data/query=photo")
     with pytest.raises(ValueError, match="data/query=text is for methods between features, got domain_migration"):
         asked(tmp_path / "store", DomainMigrationHashing)
+    with pytest.raises(ValueError, match=r"this needs sketches, .* holds photos and texts; take another --data"):
+        Setup([Sweep(method=DirectRegression, space={})], parse("x.py", None, ["--data", str(tmp_path / "store")]))

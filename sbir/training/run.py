@@ -25,6 +25,7 @@ from sbir.training.plain_json import write_json
 from sbir.training.settings import Settings, group
 
 SAVE_EVERY = 20.0  # seconds of work between two checkpoints: what a killed trial repeats at most
+CHECKPOINT = "last.pt"  # in a trial's folder until it has ended
 Row = dict[str, Any]
 
 
@@ -137,7 +138,7 @@ class Run:
 
     @property
     def _checkpoint(self) -> Path:
-        return Path(self.job.folder) / "last.pt"
+        return Path(self.job.folder) / CHECKPOINT
 
 
 class Refit(Run):

@@ -3,7 +3,9 @@
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,10 +16,11 @@ from sbir.models.method import Method
 from sbir.tracking.segment import place
 from sbir.training.plain_json import write_json
 from sbir.tuning.code import CODE, check_code
-from sbir.tuning.options import Options
+from sbir.tuning.options import JOB, Options
 
 MANIFEST, SUMMARY, JOURNAL = "manifest.json", "summary.json", "study.journal"
 DIFF, LONGEST_DIFF, MOST_UNKNOWN = "uncommitted.diff", 1_000_000, 50  # characters; files
+GIT = "git.json"  # beside the script of a sweep that was sent to a cluster, and its diff: what it was sent from
 PACKAGES = ("sbir", "torch", "torchvision", "ray", "optuna", "wandb", "numpy", "pyarrow")
 
 
@@ -103,7 +106,7 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
         manifest
         | {
             "versions": versions,
-            "git": _git(folder),
+            "git": _sent_git_state(folder) if JOB in os.environ else git_state(folder),
             "wandb": {"entity": entity, "project": project},
             "created": datetime.now().isoformat(timespec="seconds"),
         },
@@ -125,7 +128,14 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _git(folder: Path) -> dict[str, Any] | None:
+def _sent_git_state(folder: Path) -> dict[str, Any] | None:
+    if Path(DIFF).exists():
+        shutil.copy(DIFF, folder / DIFF)
+    state: dict[str, Any] | None = json.loads(Path(GIT).read_text())
+    return state
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
     """Commit, hash of what is not committed and files unknown to git, of the folder that the sweep is started in.
 
     The difference itself goes into the run's folder, cut where it is long, and nowhere else: it may hold anything.

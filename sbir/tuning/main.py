@@ -1,5 +1,6 @@
 """`main(SWEEP)`: what a sweep script runs, from the command line to the report."""
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -7,9 +8,10 @@ from datetime import datetime
 from pathlib import Path
 
 from sbir.tuning import quiet  # isort: skip  (before Ray is imported)
+from sbir.tuning import job
 from sbir.tuning.collect import choose, sweeps_in
 from sbir.tuning.data_sets import DataSets
-from sbir.tuning.options import TRIALS, Options, parse
+from sbir.tuning.options import JOB, TRIALS, Options, is_outside, parse
 from sbir.tuning.runner import Runner
 from sbir.tuning.setup import Setup
 from sbir.tuning.sweep import Sweep
@@ -28,7 +30,10 @@ def main(*sweeps: Sweep, doc: str | None = None, argv: Sequence[str] | None = No
     try:
         options = parse(script, doc, argv, trials=trials)
         added = [sweep for path in options.also for sweep in sweeps_in(path)]
-        sys.exit(run(choose([*sweeps, *added], options.methods), options))
+        chosen = choose([*sweeps, *added], options.methods)
+        if is_outside(options.address):
+            sys.exit(job.run(options, argv))
+        sys.exit(run(chosen, options))
     except (ValueError, OSError) as error:
         print(f"{script}: error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -40,8 +45,14 @@ def main(*sweeps: Sweep, doc: str | None = None, argv: Sequence[str] | None = No
 def run(sweeps: Sequence[Sweep], options: Options) -> int:
     """Run one sweep to its report, on several data sets to the table of them all; the exit status."""
     quiet.silence()
-    if len(options.data) < 2:
-        return _run(Setup(sweeps, options))
+    try:
+        return _run(Setup(sweeps, options)) if len(options.data) < 2 else _run_each(sweeps, options)
+    finally:
+        if JOB in os.environ:
+            job.leave_results(options)
+
+
+def _run_each(sweeps: Sequence[Sweep], options: Options) -> int:
     data_sets, status = DataSets(sweeps, options), 0
     for setup in data_sets.setups():
         status = max(status, _run(setup))

@@ -12,6 +12,7 @@ import torch
 from sbir.tuning.space import parse_set
 
 TRIALS = 12  # full-length equivalents a method
+JOB = "SBIR_JOB"  # in the environment of a sweep that runs as a Ray Job: the job's id
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Options:
     name: str | None
     runs: Path
     address: str
+    cluster_runs: str | None  # of a sweep that is sent to a cluster
     workers: int | None
     time_limit: float | None  # minutes of search
     scale: str
@@ -76,7 +78,16 @@ def parse(script: str, doc: str | None, argv: Sequence[str] | None = None, *, tr
     add("--seed", type=int, default=0)
     add("--name", help="name of the run: resumes an interrupted one (default: script and time)")
     add("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of all runs (default runs)")
-    add("--address", default=os.environ.get("RAY_ADDRESS", "local"), help="Ray cluster (default $RAY_ADDRESS or local)")
+    add(
+        "--address",
+        default=os.environ.get("RAY_ADDRESS", "local"),
+        help="Ray cluster, or http://HEAD:8265 to send the sweep there (default $RAY_ADDRESS or local)",
+    )
+    add(
+        "--cluster-runs",
+        metavar="DIR",
+        help="folder of all runs on the cluster that the sweep is sent to (default $SBIR_RUNS there, or ~/sbir-runs)",
+    )
     add("--workers", type=int, help="trials at once (default: one a GPU, or one a core with one thread each)")
     add("--time-limit", type=float, metavar="MINUTES", help="end the search after so long; finalists still run")
     add("--scale", choices=("demo", "paper"), help="demo: sizes for a CPU, marked so (default without a GPU)")
@@ -88,12 +99,19 @@ def parse(script: str, doc: str | None, argv: Sequence[str] | None = None, *, tr
     return _options(script, parser.parse_args(argv), trials)
 
 
+def is_outside(address: str) -> bool:
+    """Whether an address is that of a dashboard, to which sweeps are sent as jobs."""
+    return address.startswith(("http://", "https://"))
+
+
 def _options(script: str, given: argparse.Namespace, trials: int) -> Options:
     if given.address.startswith("ray://"):
         raise ValueError(
             f"--address must be a cluster address or `auto`, got {given.address}: through ray:// the "
-            "sweep would run on the head, without your terminal; run it on the head, or use `ray job submit`"
+            "sweep would run on the head, without your terminal; run it on the head, or send it there with http://HEAD:8265"
         )
+    if given.cluster_runs and not is_outside(given.address):
+        raise ValueError(f"--cluster-runs needs --address http://HEAD:8265, got {given.address}; drop it")
     for flag in ("trials", "workers", "time_limit"):
         value = getattr(given, flag)
         if value is not None and value <= 0:
@@ -123,6 +141,7 @@ def _options(script: str, given: argparse.Namespace, trials: int) -> Options:
         name=given.name,
         runs=given.runs,
         address=given.address,
+        cluster_runs=given.cluster_runs,
         workers=given.workers,
         time_limit=given.time_limit,
         scale=scale,

@@ -337,7 +337,7 @@ def test_the_flags_are_these_and_no_others(capsys: pytest.CaptureFixture[str]) -
     found = {word.strip("[],)") for word in capsys.readouterr().out.split() if word.strip("[],").startswith("--")}
     assert found == {
         "--help", "--data", "--stage", "--methods", "--also", "--reported", "--trials", "--final-seeds",
-        "--splits", "--seed", "--name", "--runs", "--address",
+        "--splits", "--seed", "--name", "--runs", "--address", "--cluster-runs",
         "--workers", "--time-limit", "--scale", "--set", "--wandb", "--extend",
         "--accept-changes", "--smoke",
     }  # fmt: skip
@@ -350,6 +350,7 @@ def test_the_flags_are_these_and_no_others(capsys: pytest.CaptureFixture[str]) -
         (["--trials", "0"], "--trials must be above 0, got 0"),
         (["--final-seeds", "-1"], "must be 0 or more, got -1"),
         (["--extend"], "--extend needs --name"),
+        (["--cluster-runs", "/shared"], "--cluster-runs needs --address http://HEAD:8265, got local"),
     ],
 )
 def test_bad_flags_are_refused(flags: list[str], error: str) -> None:

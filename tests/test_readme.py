@@ -30,6 +30,7 @@ NOT_RUN = {
     "browser": "sbir retrieve winner --draw",
     "photos": "python sweeps/metric_learning.py --data photo-store",
     "AWS": "ray up cluster.yaml",
+    "dashboard": "python sweeps/cross_modal.py --data /shared/my-store --address http://127.0.0.1:8265",
     "cluster": "python sweeps/cross_modal.py --data /shared/my-store --runs /shared/runs --address auto",
 }
 

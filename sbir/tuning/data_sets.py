@@ -14,6 +14,7 @@ from sbir.report.page import write_joint_report
 from sbir.training.plain_json import write_json
 from sbir.tuning.folder import MANIFEST, SUMMARY, check_same, held_request, holds_files, new_name
 from sbir.tuning.options import Options
+from sbir.tuning.restore import restore
 from sbir.tuning.setup import Setup
 from sbir.tuning.sweep import Sweep
 
@@ -36,6 +37,9 @@ class DataSets:
         self._requests = [setup.request() for setup in self._setups]
         self.folder = options.runs / (options.name or self._interrupted() or new_name(options))
         self._names = _names(self.folder.name, options.data)
+        if options.mirror:
+            for name, request in zip(self._names, self._requests, strict=True):
+                restore(replace(options, name=name), request)
         self._begin()
 
     def setups(self) -> Iterator[Setup]:

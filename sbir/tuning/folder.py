@@ -33,13 +33,17 @@ def choose_folder(options: Options, request: dict[str, Any], methods: Sequence[t
     """
     if options.name is not None:
         return _named(options, request, methods)
-    found = [path.parent for path in options.runs.glob(f"{options.script}-*/{MANIFEST}")]
-    open_runs = [path for path in found if not (path / SUMMARY).exists() and held_request(path) == request]
-    if open_runs:
-        latest = max(open_runs, key=lambda path: (path / MANIFEST).stat().st_mtime)
+    if found := open_runs(options, request):
+        latest = max(found, key=lambda path: (path / MANIFEST).stat().st_mtime)
         check_code(latest, methods, accept=options.accept_changes)
         return latest, True
     return options.runs / new_name(options), False
+
+
+def open_runs(options: Options, request: dict[str, Any]) -> list[Path]:
+    """The script's interrupted runs with this request."""
+    found = [path.parent for path in options.runs.glob(f"{options.script}-*/{MANIFEST}")]
+    return [path for path in found if not (path / SUMMARY).exists() and held_request(path) == request]
 
 
 def new_name(options: Options) -> str:

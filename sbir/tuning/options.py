@@ -33,6 +33,8 @@ class Options:
     runs: Path
     address: str
     cluster_runs: str | None  # of a sweep that is sent to a cluster
+    mirror: str | None  # URI of storage that gets a copy of the run
+    mirror_every: float  # seconds
     workers: int | None
     time_limit: float | None  # minutes of search
     scale: str
@@ -88,6 +90,8 @@ def parse(script: str, doc: str | None, argv: Sequence[str] | None = None, *, tr
         metavar="DIR",
         help="folder of all runs on the cluster that the sweep is sent to (default $SBIR_RUNS there, or ~/sbir-runs)",
     )
+    add("--mirror", metavar="URI", help="copy the run to s3://BUCKET/PREFIX as it grows; fetched where it is not here")
+    add("--mirror-every", type=float, default=60.0, metavar="SECONDS", help="between two copies (default 60)")
     add("--workers", type=int, help="trials at once (default: one a GPU, or one a core with one thread each)")
     add("--time-limit", type=float, metavar="MINUTES", help="end the search after so long; finalists still run")
     add("--scale", choices=("demo", "paper"), help="demo: sizes for a CPU, marked so (default without a GPU)")
@@ -112,7 +116,7 @@ def _options(script: str, given: argparse.Namespace, trials: int) -> Options:
         )
     if given.cluster_runs and not is_outside(given.address):
         raise ValueError(f"--cluster-runs needs --address http://HEAD:8265, got {given.address}; drop it")
-    for flag in ("trials", "workers", "time_limit"):
+    for flag in ("trials", "workers", "time_limit", "mirror_every"):
         value = getattr(given, flag)
         if value is not None and value <= 0:
             raise ValueError(f"--{flag.replace('_', '-')} must be above 0, got {value}")
@@ -122,6 +126,8 @@ def _options(script: str, given: argparse.Namespace, trials: int) -> Options:
             raise ValueError(f"--{flag.replace('_', '-')} must be 0 or more, got {value}")
     if given.extend and not given.name:
         raise ValueError("--extend needs --name, the run to go on with")
+    if given.mirror and len(given.data) > 1 and not given.name:
+        raise ValueError("--mirror of several --data needs --name, by which their runs are found there")
     wanted: dict[str, list[Any]] = {}
     for text in given.set:
         key, values = parse_set(text)
@@ -142,6 +148,8 @@ def _options(script: str, given: argparse.Namespace, trials: int) -> Options:
         runs=given.runs,
         address=given.address,
         cluster_runs=given.cluster_runs,
+        mirror=given.mirror,
+        mirror_every=given.mirror_every,
         workers=given.workers,
         time_limit=given.time_limit,
         scale=scale,

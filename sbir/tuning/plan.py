@@ -11,7 +11,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from sbir.training.loop import mix
-from sbir.training.run import Job
+from sbir.training.run import CHECKPOINT, Job
 from sbir.training.settings import group
 from sbir.training.trial import STACKS, WORKER
 from sbir.tuning.draw import Suggests
@@ -118,7 +118,7 @@ class Plan:
             self.live.discard(trial.number)
             self._larger.append(self.study.get_trials(deepcopy=False)[trial.number])
             return TrialState.RUNNING
-        for name in ("last.pt", STACKS, WORKER):
+        for name in (CHECKPOINT, STACKS, WORKER):
             (self.trial_folder(trial.number) / name).unlink(missing_ok=True)
         if result.get("failed"):
             return self._fail(trial, result["failed"])

@@ -26,7 +26,9 @@ from sbir.training.trial import Constants
 from sbir.tuning import finish, folder
 from sbir.tuning.code import record_code
 from sbir.tuning.journal import Journal
+from sbir.tuning.mirror import Mirror
 from sbir.tuning.phases import Phases, other_splits
+from sbir.tuning.restore import restore
 from sbir.tuning.rungs import Rungs, rung_levels
 from sbir.tuning.setup import THREADS, Setup
 from sbir.tuning.studies import Studies
@@ -45,8 +47,11 @@ class Runner:
         self._started = started
         self.setup = setup
         methods = [one.sweep.method for one in setup.resolved]
+        if setup.options.mirror:
+            restore(setup.options, setup.request())
         self.folder, self._resumed = folder.choose_folder(setup.options, setup.request(), methods)
         self._journal = Journal(self.folder / folder.JOURNAL)
+        self._mirror: Mirror | None = None
         if not self._resumed:
             record_code(self.folder, methods)
             folder.write_manifest(self.folder, {"name": self.folder.name, **setup.describe()})
@@ -67,6 +72,7 @@ class Runner:
         studies = Studies([phases.search, phases.finals], deadline)
         with self._ray() as slots:
             folder.note_device(self.folder, slots.device)
+            self._mirror = self._mirrored()
             shared = share(setup.store, setup.columns)
             # Closed forms take a minute at full width: they are solved beside the trials, mostly when a core has none,
             # since a phase ends or the finalists are odd in number.
@@ -96,8 +102,16 @@ class Runner:
             raise
 
     def close(self) -> None:
-        """Let go of the journal."""
+        """Let go of the journal, and have the mirror copy what is left."""
         self._journal.close()
+        if self._mirror is not None:
+            self._mirror.close()
+
+    def _mirrored(self) -> Mirror | None:
+        uri, every = self.setup.options.mirror, self.setup.options.mirror_every
+        if not uri:
+            return None
+        return Mirror(self.folder, uri, every, mark=folder.SUMMARY, first=(folder.JOURNAL, trial_run.CHECKPOINT))
 
     def _baselines(self) -> tuple[list[Baseline], dict[str, list[Baseline]]]:
         """On the run's split, and on each of `--splits`, in a thread that takes what trials leave of the cores."""

@@ -337,7 +337,7 @@ def test_the_flags_are_these_and_no_others(capsys: pytest.CaptureFixture[str]) -
     found = {word.strip("[],)") for word in capsys.readouterr().out.split() if word.strip("[],").startswith("--")}
     assert found == {
         "--help", "--data", "--stage", "--methods", "--also", "--reported", "--trials", "--final-seeds",
-        "--splits", "--seed", "--name", "--runs", "--address", "--cluster-runs",
+        "--splits", "--seed", "--name", "--runs", "--address", "--cluster-runs", "--mirror", "--mirror-every",
         "--workers", "--time-limit", "--scale", "--set", "--wandb", "--extend",
         "--accept-changes", "--smoke",
     }  # fmt: skip
@@ -351,6 +351,8 @@ def test_the_flags_are_these_and_no_others(capsys: pytest.CaptureFixture[str]) -
         (["--final-seeds", "-1"], "must be 0 or more, got -1"),
         (["--extend"], "--extend needs --name"),
         (["--cluster-runs", "/shared"], "--cluster-runs needs --address http://HEAD:8265, got local"),
+        (["--mirror-every", "0"], "--mirror-every must be above 0, got 0"),
+        (["--mirror", "s3://b", "--data", "a", "--data", "b"], "--mirror of several --data needs --name"),
     ],
 )
 def test_bad_flags_are_refused(flags: list[str], error: str) -> None:

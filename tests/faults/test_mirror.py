@@ -31,13 +31,10 @@ class Bucket:
     def __init__(self) -> None:
         self.uri = f"s3://sweeps/group?scheme=http&endpoint_override=127.0.0.1:{self.PORT}&region=us-east-1"
         self.uri += "&allow_bucket_creation=true"
-        self.start()
-        open_storage(self.uri)[0].create_dir("sweeps")
-
-    def start(self) -> None:
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.PORT)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until(self._answers, 60, "moto's server does not answer")
+        open_storage(self.uri)[0].create_dir("sweeps")
 
     def _answers(self) -> bool:
         try:
@@ -71,17 +68,12 @@ def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return made.uri
 
 
-def mirrors() -> list[int]:
-    """Copying processes of sweeps, by pid."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().decode(errors="replace").split("\0")
-        except OSError:
-            continue
-        if "sbir.tuning.mirror" in words:
-            found.append(int(path.parent.name))
-    return found
+def copying(driver: int) -> list[int]:
+    """Copying processes that a sweep's driver has started, by pid."""
+    found = subprocess.run(
+        ["ps", "--ppid", str(driver), "-o", "pid=,args="], capture_output=True, text=True, check=True
+    )
+    return [int(line.split()[0]) for line in found.stdout.splitlines() if "sbir.tuning.mirror" in line]
 
 
 def mirrored(uri: str, folder: Path) -> Path:
@@ -97,9 +89,8 @@ def test_a_machine_that_is_lost_with_its_disk_costs_no_mirrored_trial(uri: str, 
     sweep = Sweep(tmp_path / "runs", "--mirror", uri, "--mirror-every", "1")
     sweep.until(lambda: bool(audit.finished(mirrored(uri, tmp_path / "look"))), "no mirrored trial")
     sweep.middle()
-    for process in mirrors():  # without this it would copy what is left when its driver dies
-        if os.getpgid(process) != os.getpgid(0):
-            os.kill(process, signal.SIGKILL)
+    (copier,) = copying(sweep.process.pid)
+    os.kill(copier, signal.SIGKILL)  # or it would copy what is left when its driver dies
     sweep.process.kill()
     sweep.process.wait()
     shutil.rmtree(tmp_path / "runs")
@@ -122,20 +113,23 @@ def test_a_machine_that_is_lost_with_its_disk_costs_no_mirrored_trial(uri: str, 
     )
 
 
-def test_a_bucket_that_is_away_for_a_while_is_caught_up_with(bucket: Bucket, tmp_path: Path, note: Note) -> None:
-    sweep = Sweep(tmp_path / "runs", "--mirror", bucket.uri, "--mirror-every", "1")
+def test_storage_that_is_away_for_a_while_is_caught_up_with(tmp_path: Path, note: Note) -> None:
+    there = tmp_path / "mirror"
+    sweep = Sweep(tmp_path / "runs", "--mirror", there.as_uri(), "--mirror-every", "1")
     before = sweep.middle()
-    bucket.stop()
+    there.rename(tmp_path / "away")
+    there.write_text("no folder")
     sweep.until(lambda: "mirror: the sweep goes on, its copy does not" in sweep.output.read_text(), "nothing was said")
     rows = audit.num_rows(sweep.run)
     sweep.until(lambda: audit.num_rows(sweep.run) > rows, "the sweep stood still")
-    bucket.start()  # empty: moto keeps objects in memory
-    open_storage(bucket.uri)[0].create_dir("sweeps")
-    sweep.ends()
-    audit.check(sweep.run, before, method=METHOD)
+    there.unlink()
+    (tmp_path / "away").rename(there)
+    assert "mirror: the storage is back, the copy is up to date" in sweep.ends()
+    for run in (sweep.run, there / "run"):
+        audit.check(run, before, method=METHOD)
     note(
-        "the bucket of --mirror cannot be reached",
-        "the sweep went on and said so; the copy was caught up with when it was back",
+        "the storage of --mirror cannot be reached",
+        "the sweep went on and said so; when it was back the copy was brought up to date",
         f"nothing of {len(before)} ended trials",
         None,
     )

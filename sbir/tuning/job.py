@@ -45,8 +45,8 @@ def run(options: Options, argv: Sequence[str] | None = None) -> int:
     else:
         name, job = found["metadata"][RUN], found["submission_id"]
         print(f"{name}: was sent before as job {job}, looking on")
-    print(f"Ctrl-C stops looking on, not the sweep; the same command with --name {name} looks on again")
     try:
+        print(f"Ctrl-C stops looking on, not the sweep; the same command with --name {name} looks on again", flush=True)
         ended = _follow(jobs, job)
     except KeyboardInterrupt:
         print(f"\n{name} goes on; to stop it: curl -X POST {options.address}/api/jobs/{job}/stop", file=sys.stderr)

@@ -3,14 +3,9 @@
 import importlib.util
 import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,49 +16,12 @@ from sbir.report.load import load_run
 from sbir.tuning import job
 from sbir.tuning.folder import MANIFEST, git_state
 from sbir.tuning.options import parse
+from tests.faults.head import Head
 
 ROOT = Path(__file__).parents[2]
 SWEEP = [sys.executable, str(ROOT / "sweeps/closed_forms.py"), "--smoke"]
 CANARY = "canary-of-wandb"
 LONG = 240  # seconds
-
-
-class Head:
-    """A Ray head with its job server, and a home and a temporary folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.home, self.temp = folder / "home", Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))
-        self.home.mkdir()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.address = f"http://127.0.0.1:{port}"
-        programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        env = {**os.environ, "HOME": str(self.home), "PATH": programs, "RAY_TMPDIR": str(self.temp)}
-        env |= {"RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1", "SBIR_CACHE": str(folder / "cache")}
-        small = ["--num-cpus=2", "--object-store-memory=200000000", "--dashboard-host=127.0.0.1"]
-        ray = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--port=0"]
-        self._process = subprocess.Popen([*ray, f"--dashboard-port={port}", *small], env=env, stdout=subprocess.DEVNULL)
-        started = time.monotonic()
-        while not self._answers():
-            assert self._process.poll() is None
-            assert time.monotonic() - started < LONG
-            time.sleep(0.2)
-
-    def _answers(self) -> bool:
-        try:
-            return bool(self.ask("/api/version"))
-        except OSError:
-            return False
-
-    def ask(self, route: str) -> str:
-        with urllib.request.urlopen(self.address + route, timeout=30) as answer:
-            return str(answer.read().decode())
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(timeout=60)
-        shutil.rmtree(self.temp)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +39,7 @@ def send(head: Head, folder: Path, *more: str) -> "subprocess.Popen[str]":
     """The user's command, with his own key."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), "WANDB_API_KEY": CANARY, "PYTHONUNBUFFERED": "1"}
     command = [*SWEEP, "--address", head.address, "--runs", str(folder / "runs"), *more]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and theirs, ignore it
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 

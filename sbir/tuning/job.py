@@ -36,7 +36,9 @@ def run(options: Options, argv: Sequence[str] | None = None) -> int:
     try:
         jobs = RayJobs(options.address)
     except JobsError as error:
-        raise ValueError(f"--address must be that of a Ray dashboard where it begins with http: {error}") from None
+        raise ValueError(
+            f"--address must be that of a Ray dashboard where it begins with http, of a head with sbir[cluster]: {error}"
+        ) from None
     found = _sent(jobs, options.name, words)
     if found is None:
         name = options.name or new_name(options)

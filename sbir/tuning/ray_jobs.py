@@ -26,7 +26,7 @@ class RayJobs:
 
         self._address = address.rstrip("/")
         self._headers = get_auth_headers_if_auth_enabled({})
-        self.ray_version = self._json("GET", "/api/version")["ray_version"]
+        self._json("GET", "/api/version")
 
     def all(self) -> list[Job]:
         """Every job that was sent, from newest to oldest; those of other clients too."""

@@ -37,7 +37,7 @@ def run(options: Options, argv: Sequence[str] | None = None) -> int:
         jobs = RayJobs(options.address)
     except JobsError as error:
         raise ValueError(
-            f"--address must be that of a Ray dashboard where it begins with http, of a head with sbir[cluster]: {error}"
+            f"--address must be that of a dashboard, of a head with sbir[cluster], where it begins with http: {error}"
         ) from None
     found = _sent(jobs, options.name, words)
     if found is None:

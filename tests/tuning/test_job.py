@@ -94,7 +94,7 @@ def test_what_the_cluster_refuses_is_said_here_with_its_status(head: Head, tmp_p
 
 
 def test_an_address_that_takes_no_jobs_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"--address must be that of a Ray dashboard .* does not answer"):
+    with pytest.raises(ValueError, match=r"--address must be that of a dashboard.* does not answer"):
         job.run(parse("x", None, ["--address", "http://127.0.0.1:9"]), [])
 
 

@@ -39,10 +39,11 @@ def run(options: Options, argv: Sequence[str] | None = None) -> int:
         raise ValueError(
             f"--address must be that of a dashboard, of a head with sbir[cluster], where it begins with http: {error}"
         ) from None
-    found = _sent(jobs, options.name, words)
+    asked = shlex.join([Path(sys.argv[0]).name, *words, *(str(path) for _, path in _files(options))])
+    found = _sent(jobs, options.name, asked)
     if found is None:
         name = options.name or new_name(options)
-        job = _send(jobs, options, name, words)
+        job = _send(jobs, options, name, words, asked)
         print(f"{name}: sent to {options.address} as job {job}")
     else:
         name, job = found["metadata"][RUN], found["submission_id"]
@@ -73,33 +74,29 @@ def _words(argv: Sequence[str]) -> list[str]:
     return parser.parse_known_args(argv)[1]
 
 
-def _sent(jobs: RayJobs, name: str | None, words: Sequence[str]) -> Job | None:
+def _files(options: Options) -> list[tuple[str, Path]]:
+    """Options that name files of this machine, which go along."""
+    return [("--also", path) for path in options.also] + [("--reported", path) for path in [options.reported] if path]
+
+
+def _sent(jobs: RayJobs, name: str | None, asked: str) -> Job | None:
     """The job that has these options already: the last of that name unless it failed, or a running one of any name."""
     ours = [job for job in jobs.all() if RUN in (job["metadata"] or {})]
     if name is None:
-        return next((job for job in ours if job["status"] not in ENDED and _has(job, words)), None)
+        return next((job for job in ours if job["status"] not in ENDED and job["metadata"][OPTIONS] == asked), None)
     last = next((job for job in ours if job["metadata"][RUN] == name), None)
     if last is None or last["status"] in ("FAILED", "STOPPED"):
         return None
-    if _has(last, words):
+    there = last["metadata"][OPTIONS]
+    if there == asked:
         return last
     if last["status"] in ENDED:
         return None
-    there = last["metadata"][OPTIONS]
     raise ValueError(f"{name} runs already with other options ({there}); give the same, or take another --name")
 
 
-def _has(job: Job, words: Sequence[str]) -> bool:
-    return bool(job["metadata"][OPTIONS] == _as_text(words))
-
-
-def _as_text(words: Sequence[str]) -> str:
-    return shlex.join([Path(sys.argv[0]).name, *words])
-
-
-def _send(jobs: RayJobs, options: Options, name: str, words: list[str]) -> str:
-    script, job = Path(sys.argv[0]).resolve(), f"{name}-{datetime.now():%H%M%S}"
-    files = [("--also", path) for path in options.also] + [("--reported", path) for path in [options.reported] if path]
+def _send(jobs: RayJobs, options: Options, name: str, words: list[str], asked: str) -> str:
+    script, job, files = Path(sys.argv[0]).resolve(), f"{name}-{datetime.now():%H%M%S}", _files(options)
     with tempfile.TemporaryDirectory(prefix="sbir-job-") as scratch:
         parcel = Path(scratch) / "parcel.zip"
         there = pack_script(script, [path for _, path in files], parcel)
@@ -107,7 +104,7 @@ def _send(jobs: RayJobs, options: Options, name: str, words: list[str]) -> str:
         command = shlex.join(["python", script.name, *words, *given, "--address", "auto", "--name", name])
         runs = shlex.quote(options.cluster_runs) if options.cluster_runs else RUNS
         passed = STOPS_CLEANLY | {key: os.environ[key] for key in PASSED if key in os.environ}
-        about = {RUN: name, OPTIONS: _as_text(words)}
+        about = {RUN: name, OPTIONS: asked}
         jobs.send(job, f"{JOB}={job} {command} --runs {runs}", parcel, environment=passed, about=about)
     return job
 

@@ -31,7 +31,7 @@ def pack_script(script: Path, files: Sequence[Path], archive: Path) -> list[str]
     names = [f"{GIVEN}/{number}/{path.name}" for number, path in enumerate(files)]
     if missing := [path for path in files if not path.is_file()]:
         raise ValueError(f"a file that an option names must be here, {missing[0]} is not")
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as parcel:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as parcel:
         _add_folder(parcel, script.parent)
         if not (script.parent / PACKAGE.name).is_dir():
             _add_folder(parcel, PACKAGE, below=PACKAGE.name)
@@ -68,7 +68,7 @@ def _sources(folder: Path) -> Iterator[Path]:
             continue
         if path.is_file():
             yield path
-        elif path.is_dir() and not any((path / name).exists() for name in OF_A_FOLDER):
+        elif path.is_dir() and not path.is_symlink() and not any((path / name).exists() for name in OF_A_FOLDER):
             inner.append(path)
     for path in inner:
         yield from _sources(path)

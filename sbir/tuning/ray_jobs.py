@@ -4,6 +4,7 @@ Ray's own `JobSubmissionClient` asks for all of ray[default], of which a user's 
 """
 
 import hashlib
+import time
 from pathlib import Path
 from typing import IO, Any
 
@@ -11,6 +12,7 @@ import requests
 
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 TIMEOUT, DOWNLOAD = 60, 3600  # seconds without a byte; a whole file
+STARTING, NOT_YET = 180, "No available agent"  # seconds for which a new head may say so
 Job = dict[str, Any]  # as the route has it: status, entrypoint, metadata, driver_exit_code, driver_node_id, ...
 
 
@@ -50,7 +52,11 @@ class RayJobs:
             self._ask("PUT", f"/api/packages/gcs/{name}", data=content)
         settings = {"working_dir": f"gcs://{name}", "env_vars": environment}
         asked = {"submission_id": job, "entrypoint": command, "runtime_env": settings, "metadata": about}
-        self._ask("POST", "/api/jobs/", json=asked)
+        end = time.monotonic() + STARTING
+        while (answer := self._ask("POST", "/api/jobs/", json=asked, ok=(200, 500))).status_code != 200:
+            if NOT_YET not in answer.text or time.monotonic() > end:
+                raise JobsError(f"{self._address} refuses the job: {answer.text[-300:].strip()}")
+            time.sleep(1)
 
     def download(self, job: Job, name: str, into: IO[bytes]) -> bool:
         """Copy a file that lies beside a job's log, by the route that shows logs; False where there is none."""

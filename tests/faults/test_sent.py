@@ -31,13 +31,12 @@ class Sent:
                 command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=output, stderr=subprocess.STDOUT
             )
 
-    def until_more(self) -> None:
-        """Wait until one trial has ended and something new was reported."""
-        rows = audit.num_rows(self.there)
+    def until_more(self, than: int = 0) -> None:
+        """Wait until one trial has ended and more rows than so many are there."""
 
         def more() -> bool:
             assert self.process.poll() is None, self.output.read_text()
-            return bool(audit.finished(self.there)) and audit.num_rows(self.there) > rows
+            return bool(audit.finished(self.there)) and audit.num_rows(self.there) > than
 
         until(more, LONG, "no report")
 
@@ -59,7 +58,7 @@ def test_a_sent_sweep_outlives_a_stop_and_its_head(tmp_path: Path, note: Note) -
         assert stopped == audit.finished(sent.there)
 
         again = Sent(head, home)
-        again.until_more()
+        again.until_more(than=audit.num_rows(again.there))
         again.process.send_signal(signal.SIGKILL)
         again.process.wait()
     finally:
@@ -68,7 +67,7 @@ def test_a_sent_sweep_outlives_a_stop_and_its_head(tmp_path: Path, note: Note) -
     head = Head(tmp_path)
     try:
         last = Sent(head, home)
-        until(lambda: audit.num_rows(last.there) > rows, LONG, "no report after the head was lost")
+        last.until_more(than=rows)
         seconds = time.monotonic() - started
         assert f"came home: {home}/run" in last.ends(0)
     finally:

@@ -79,18 +79,18 @@ class Loop:
     """Steps a method's players on batches; the state after n steps depends on the seed and n alone.
 
     Every call of `train` seeds torch's generator by `(seed, step)`, so a trial that resumes at such a boundary
-    continues exactly, without generator state in its checkpoint. A method's stages share `steps` steps (as many as the
-    settings say when left out).
+    continues exactly, without generator state in its checkpoint. A method's stages share `length` steps (as many as
+    the settings say when left out), whether all of them are taken or not.
     """
 
     def __init__(
-        self, method: Method, feed: Feed, settings: TrainSettings, seed: int, *, steps: int | None = None
+        self, method: Method, feed: Feed, settings: TrainSettings, seed: int, *, length: int | None = None
     ) -> None:
         self.method, self.step = method, 0
         self._feed, self._settings, self._seed = feed, settings, seed
         self._device = feed.columns.device.type
         self._stages = method.stages() if method.players() else []
-        self._starts = stage_starts(self._stages, settings.steps if steps is None else steps)
+        self._starts = stage_starts(self._stages, settings.steps if length is None else length)
         self._optimizers = [[make_optimizer(player, settings) for player in stage.players] for stage in self._stages]
         self._sampler = self._make_sampler() if self._stages else None
 

@@ -40,6 +40,7 @@ class Job:
     seed: int
     folder: str  # of its own, absolute, on storage that a restarted trial sees
     steps: int | None = None  # a refit's fixed number of steps
+    length: int | None = None  # of the whole training that they are the begin of; a method's stages share it
     fusion: str | None = None  # fixed lambda; None lets validation choose
     split: str | None = None  # another class split than the run's
     variants: dict[str, dict[str, Any]] = field(default_factory=dict)  # settings of retrieval alone, scored beside
@@ -73,7 +74,8 @@ class Run:
         self._steps = (
             (job.steps if job.steps is not None else self.settings.train.steps) if self.method.players() else 0
         )
-        self._loop = Loop(self.method, self.feed, self.settings.train, job.seed, steps=self._steps)
+        length = self._steps if job.length is None else job.length
+        self._loop = Loop(self.method, self.feed, self.settings.train, job.seed, length=length)
         self._seconds, self._saved = 0.0, time.perf_counter()
         self._best: dict[str, Any] = {}
         self._again: tuple[Row, bool] | None = None
@@ -180,7 +182,7 @@ class Source(Run):
 
     def __init__(self, job: Job, method: type[Method], *args: Any, **more: Any) -> None:
         self._kind = method
-        super().__init__(replace(job, steps=None, fusion=None), method, *args, **more)
+        super().__init__(replace(job, steps=None, length=None, fusion=None), method, *args, **more)
         self._honest = job
         self._steps = max(self._steps, job.steps or 0)
 

@@ -112,12 +112,15 @@ class Phases:
         return range(1, (self._options.final_seeds if fixed["steps"] else 1) + 1)
 
     def _fixed(self, resolved: Resolved, trial: FrozenTrial) -> dict[str, Any]:
-        """A trial's settings, and the steps and the lambda that validation chose, scaled to train + val."""
+        """A trial's settings, and the steps and the lambda that validation chose. Steps are scaled to train + val, and
+        so is the whole length: a method's stages begin where the trial's did, wherever it was best."""
         chosen = best_row(read_rows(self._folder / "trials" / f"{resolved.sweep.name}-{trial.number}"))
+        settings = self.settings(resolved, trial)
         return {
             "exact": True,
-            "settings": self.settings(resolved, trial),
+            "settings": settings,
             "steps": max(1, round(chosen["step"] * self._growth)) if chosen["step"] else 0,
+            "length": round(group(settings).train.steps * self._growth),
             "fusion": chosen["lambda"],
         }
 

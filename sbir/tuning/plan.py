@@ -228,6 +228,7 @@ class Plan:
             seed=mix(self._seed, zlib.crc32(text.encode()), given.get("replicate", 0)),
             folder=str(self.trial_folder(trial.number)),
             steps=given.get("steps"),
+            length=given.get("length"),
             fusion=given.get("fusion", self._fusion),
             split=given.get("split"),
             variants=given.get("variants", {}),

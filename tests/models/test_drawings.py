@@ -129,7 +129,7 @@ def _rolled(rows: Rows, by: int) -> Rows:
 
 
 def run(method: type[Method], folder: Path, kind: type[Run] = Run, /, **changes: Any) -> Run:
-    """A short trial through the one trainer, or a finalist."""
+    """A short trial through the one trainer, or a finalist; changes of settings, and of the job."""
     every = items(domains=domains_of(method))
     split = Split(every.split, "seen", "x")
     protocol = make_protocol(
@@ -141,7 +141,9 @@ def run(method: type[Method], folder: Path, kind: type[Run] = Run, /, **changes:
         "train/steps": 60, "train/eval_every": 12, "train/batch_size": 24, "train/warmup": 0, "train/lr": 3e-3,
         "train/beta1": 0.9, "train/clip_norm": 0.0,
     }  # fmt: skip
-    job = Job("m", 0, "search", settings | changes, seed=3, folder=str(folder))
+    settings |= {key: value for key, value in changes.items() if "/" in key}
+    own = {key: value for key, value in changes.items() if "/" not in key}
+    job = Job("m", 0, "search", settings, seed=3, folder=str(folder), **own)
     return kind(job, method, Columns(every), split, protocol, save_every=0.0)
 
 

@@ -10,6 +10,7 @@ from torch.nn import functional
 from sbir.losses.hashing import middle, raster_entropy
 from sbir.models.drawings import StrokeBranch, ink
 from sbir.models.sketchmate import SketchMate
+from sbir.training.run import Refit
 from sbir.types import DataSpec
 from tests.models.test_drawings import POINTS, SHAPES, SIDE, batch, rows_of, run, small
 
@@ -54,6 +55,19 @@ def test_a_stage_moves_its_own_parameters_alone_and_the_last_one_slowly(tmp_path
     assert fixed.count_nonzero() == fixed.numel()
     trial.advance()
     assert torch.equal(model.centres, fixed)
+
+
+def test_a_finalist_that_ends_early_goes_through_the_stages_as_the_trial_did_that_chose_its_steps(
+    tmp_path: Path,
+) -> None:
+    settings = {"train/eval_every": 30}
+    trial = run(SketchMate, tmp_path / "search", **settings)  # its third stage of four begins at step 30 of 60
+    final = run(SketchMate, tmp_path / "final", Refit, steps=30, length=60, **settings)
+    first = {name: value.clone() for name, value in final.method.named_parameters()}
+    for one in (trial, final):
+        one.advance()
+        moved = {name.split(".")[0] for name, value in one.method.named_parameters() if not value.equal(first[name])}
+        assert moved == {"cnn", "rnn", "heads"}
 
 
 def test_centres_are_the_mean_soft_codes_of_drawings_of_usual_entropy() -> None:

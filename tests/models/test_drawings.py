@@ -170,15 +170,6 @@ def test_methods_are_found() -> None:
 
 
 @every_method
-def test_the_constructor_is_the_configuration(method: type[Method]) -> None:
-    spec, *settings = inspect.signature(method).parameters.values()
-    assert spec.name == "spec"
-    for setting in settings:
-        assert setting.kind is setting.KEYWORD_ONLY, setting.name
-        assert setting.default is not setting.empty, setting.name
-
-
-@every_method
 def test_every_parameter_has_a_player_in_some_stage_and_gets_a_gradient(method: type[Method]) -> None:
     built = small(method)
     names = {id(parameter): name for name, parameter in built.named_parameters()}

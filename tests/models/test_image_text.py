@@ -120,13 +120,6 @@ def test_methods_are_found() -> None:
 
 
 @every_method
-def test_the_constructor_is_the_configuration(method: type[Method]) -> None:
-    spec, *settings = inspect.signature(method).parameters.values()
-    assert spec.name == "spec"
-    assert all(setting.kind is setting.KEYWORD_ONLY and setting.default is not setting.empty for setting in settings)
-
-
-@every_method
 @torch.no_grad()
 def test_both_sides_share_their_views_each_item_by_itself_and_a_saved_state_gives_them_again(
     method: type[Method],

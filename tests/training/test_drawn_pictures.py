@@ -19,15 +19,8 @@ from sbir.training.run import Refit
 from sbir.types import Batch, DataSpec, Rows, Sampling, Views
 from tests.models.test_drawings import SHAPES, SIDE, run
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SHORT = {"train/steps": 4, "train/eval_every": 1, "train/batch_size": 8}
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class Counting(Method):

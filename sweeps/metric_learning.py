@@ -11,6 +11,7 @@ classes x 5 photos, 512 entries, alpha 40, 3 600 steps as on CUB), and of the pa
 maximises Recall@1. CUB-200-2011, Cars-196, Online Products and In-Shop come with their published halves and ranks K.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from sbir.losses.metric_learning import loss_settings
@@ -34,6 +35,7 @@ DEMO = Demo(
     },
     replace={"train/lr": {1e-5: 1e-3, 3e-5: 1e-3}},
 )  # fmt: skip
+WHOLE = replace(DEMO, replace={**DEMO.replace, "backbone_lr": {0.1: 1.0}})  # random weights are nothing to be kept
 
 
 def common(draw: Draw) -> None:
@@ -108,7 +110,7 @@ def proxies(draw: Draw) -> None:
     draw.suggest_categorical("loss_lr", [1.0, 10.0, 100.0])
 
 
-def sweep(loss: str, title: str, space: Any, rows: dict[str, dict[str, Any]]) -> Sweep:
+def sweep(loss: str, title: str, space: Any, rows: dict[str, dict[str, Any]], demo: Demo = DEMO) -> Sweep:
     """One loss as a method of its own; the first row is the one that is varied."""
     known = method_settings(MetricLearning)
     own = {name: value for name, value in loss_settings(loss).items() if name in known}
@@ -125,7 +127,7 @@ def sweep(loss: str, title: str, space: Any, rows: dict[str, dict[str, Any]]) ->
         best=declared[first],
         first=(first,),
         run={"eval/metric": "recall_at_1"},
-        demo=DEMO,
+        demo=demo,
         untrained="network",
     )
 
@@ -141,7 +143,7 @@ MARGIN = sweep("margin", "margin", margin, {"boundary 1.2": {}})
 NCA = sweep("nca", "NCA", neighbourhood, {"scale 16": {}})
 WEIGHT = sweep("weight", "Weight", mined, {"alpha 40": {}, "alpha 40, mined": {"mining": 0.1}})
 MULTI_SIMILARITY = sweep(
-    "multi_similarity", "multi-similarity", thresholded, {"authors'": {"train/lr": 3e-5, "backbone_lr": 0.1}}
+    "multi_similarity", "multi-similarity", thresholded, {"authors'": {"train/lr": 3e-5, "backbone_lr": 0.1}}, WHOLE
 )
 PROXY_NCA = sweep("proxy_nca", "ProxyNCA", proxies, {"scale 1": {}})
 

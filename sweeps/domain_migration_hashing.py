@@ -23,7 +23,7 @@ from sbir.tuning.sweep import Demo, Sweep
 
 RUN = {"data/split": "seen:0", "eval/metric": "map_all"}
 TRAIN = {"train/steps": 360, "train/eval_every": 60, "train/warmup": 20, "train/patience": 6, "train/batch_size": 32}
-SOURCE = {"train/lr": 2e-4, "train/batch_size": 32, "train/warmup": 0, "train/clip_norm": 0.0}
+SOURCE = {"network": "resnet18", "train/lr": 2e-4, "train/batch_size": 32, "train/warmup": 0, "train/clip_norm": 0.0}
 
 
 def gdh(bits: int, **settings: Any) -> dict[str, Any]:

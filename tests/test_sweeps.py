@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from sbir.training.settings import full_key, method_settings
 from sbir.tuning.space import Resolved
 from sbir.tuning.sweep import Sweep
 from sbir.types import DataSpec
@@ -35,6 +36,20 @@ def test_every_declared_row_and_draw_is_accepted_and_first_rows_lie_in_the_space
     assert first
     for row in first:
         assert resolved.parameters(row)  # raises where a row lies outside the space
+
+
+@pytest.mark.parametrize("sweep", sweeps(), ids=lambda sweep: sweep.name)
+def test_no_declared_row_is_of_full_size_at_demo_scale(sweep: Sweep) -> None:
+    """A row that leaves a scaled setting out would take the method's own default for it."""
+    resolved = Resolved(sweep, scale="demo", wanted={})
+    full = {f"method/{name}": value for name, value in method_settings(sweep.method).items()} | resolved.constants
+    scaled = {
+        key: values for key, values in sweep.demo.replace.items() if full.get(full_key(key, sweep.method)) in values
+    }
+    for row in [*resolved.rows, *resolved.ablation()]:
+        for key in scaled:
+            unused = row.settings.get("method/decoder") == "deterministic" and key == "method/latent"
+            assert unused or full_key(key, sweep.method) in row.settings, (row.label, key)
 
 
 def test_sweeps_have_names_of_their_own() -> None:

@@ -2,7 +2,7 @@
 
 import difflib
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -202,14 +202,15 @@ def quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def fetch(source: Source, name: str) -> nn.Module:
-    """A network with its published weights; raises `OSError` with the way out where they cannot be had."""
+def fetch(download: Callable[[], nn.Module], name: str) -> nn.Module:
+    """A network with its published weights, as `download` of its library gives it; raises `OSError` with the way out
+    where they cannot be had."""
     try:
         with quiet():
-            return source.download()
+            return download()
     except (OSError, RuntimeError) as error:
         reason = str(error).partition("\n")[0][:160]
         raise OSError(
-            f"the published weights of {name} could not be downloaded ({reason}); give a file with --weights FILE, or "
-            "--weights random for a try"
+            f"the published weights of {name} could not be downloaded ({reason}); give weights as a file, or random "
+            "ones for a try"
         ) from None

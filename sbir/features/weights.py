@@ -36,7 +36,7 @@ def load_backbone(
     if weights == "random":
         return Backbone(name, f"random:{seed}", size, seed), None
     if weights in (None, "imagenet"):
-        state = {key: value.numpy() for key, value in fetch(source, name).state_dict().items()}
+        state = {key: value.numpy() for key, value in fetch(source.download, name).state_dict().items()}
         return Backbone(name, source.published, size), _fitting(name, state, f"the published weights of {name}")
     path = Path(weights)
     loaded = read_state(path)

@@ -96,7 +96,7 @@ def _published(name: str, weights: str, _changed: int) -> dict[str, Tensor]:
     try:
         state = load_backbone(name, weights)[1] or {}
     except OSError as error:
-        reason = str(error).partition("; give a file")[0]
+        reason = str(error).partition("; give weights")[0]
         raise ValueError(f"weights must be at hand, got {weights!r}: {reason}; name a file, or set random") from None
     with torch.device("cpu"):
         return {key: torch.tensor(value) for key, value in state.items()}

@@ -6,7 +6,8 @@ from torch.nn import functional
 
 from sbir.losses.adversarial import fool, judge
 from sbir.losses.label_codes import cycle_error
-from sbir.models.migration import Generator, Norm, PatchCritic, ReplayPool
+from sbir.models.migration import NORMS, Generator, Norm, PatchCritic, ReplayPool
+from sbir.models.settings import check_choice, check_range
 
 ENLARGED = 286 / 256  # images are enlarged so before a random crop of their own size
 
@@ -31,6 +32,9 @@ class CycleGAN(nn.Module):
         pool: int,
     ) -> None:
         super().__init__()
+        check_choice("norm", norm, NORMS)
+        check_range(1, generator_width=generator_width, critic_width=critic_width)
+        check_range(0, blocks=blocks, pool=pool, cycle_weight=cycle_weight)
         self.to_photo, self.to_sketch = (
             Generator(generator_width, blocks, norm, attention=attention) for _ in range(2)
         )

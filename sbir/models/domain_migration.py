@@ -1,7 +1,7 @@
 """Generative domain-migration hashing: a sketch is migrated to a photo, and one network gives both their codes."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,9 @@ from sbir.losses.label_codes import (
     other_instance,
 )
 from sbir.models.cycle_gan import CycleGAN, augmented
-from sbir.models.image_networks import ImageNetwork, check_images, check_weights, signed
+from sbir.models.image_networks import ImageNetwork, OwnNorms, check_images, check_weights, signed
 from sbir.models.method import Method
-from sbir.models.migration import NORMS, Norm
+from sbir.models.migration import Norm
 from sbir.models.settings import (
     PairingSetting,
     check,
@@ -28,6 +28,8 @@ from sbir.models.settings import (
     resolve_pairing,
 )
 from sbir.types import Batch, DataSpec, Player, Rows, Sampling, Stage, TrainRows, Views
+
+Level = Literal["auto", "category", "fine"]
 
 
 class DomainMigrationHashing(Method):
@@ -55,7 +57,9 @@ class DomainMigrationHashing(Method):
       as random signs, and the code of a class stays what its first one was, unless H outgrows it 100 000 times.
     - Its H reads 2048 inputs, which is what an old torchvision's pooling left of 256 pixels; ours has the usual 512.
     - Its generators never see H. `joint_weight` adds H's terms to their loss; 0 is the source.
-    - H sees photos and migrated sketches as two batches, as the source does; `joint_batch` normalises them as one.
+    - H sees photos and migrated sketches as two batches, as the source does, but its batch norms remember them apart:
+      the source's remember both together, so evaluation normalises neither as training did. `joint_batch` normalises
+      them as one.
     - The triplet's weight is 1 in the supplement and 0.1 in a script that then drops it. Its other instance is drawn
       among those of the batch that show another thing; the source may take the same photo's second sketch.
     - Adam begins anew where the learning rate falls, and the critics have one output a patch, not one a bit.
@@ -70,7 +74,7 @@ class DomainMigrationHashing(Method):
         spec: DataSpec,
         *,
         bits: int = 64,
-        level: Literal["auto", "category", "fine"] = "auto",
+        level: Level = "auto",
         schedule: Literal["joint", "staged"] = "joint",
         migrating: float = 0.4,
         migration: bool = True,
@@ -95,53 +99,49 @@ class DomainMigrationHashing(Method):
         code: Literal["binary", "real"] = "binary",
     ) -> None:
         super().__init__()
-        check_choice("level", level, ("auto", "category", "fine"))
         check_choice("schedule", schedule, ("joint", "staged"))
-        check_choice("norm", norm, NORMS)
         check_choice("code", code, ("binary", "real"))
         check_range(1, 1024, bits=bits)
-        check_range(1, generator_width=generator_width, critic_width=critic_width, width=width)
-        check_range(0, blocks=blocks, pool=pool, cycle_weight=cycle_weight, joint_weight=joint_weight)
-        check_range(0, quantisation_weight=quantisation_weight, triplet_weight=triplet_weight)
-        check_positive(margin=margin)
+        check_range(0, quantisation_weight=quantisation_weight, joint_weight=joint_weight)
         check(0 < migrating < 1, f"migrating must be above 0 and below 1, got {migrating}")
         check(0 <= decayed < 1, f"decayed must be 0 or more and below 1, got {decayed}; 0 keeps the learning rate")
         check_weights(network, weights)
+        drawing = {"norm": norm, "attention": attention, "cycle_weight": cycle_weight, "joint_weight": joint_weight}
+        for reason, holds, unused in (
+            ("migration=False", not migration, drawing),
+            ("schedule='staged'", schedule == "staged", {"joint_weight": joint_weight}),
+            ("schedule='joint'", schedule == "joint", {"migrating": migrating}),
+        ):
+            if holds:
+                check_unused(DomainMigrationHashing, reason, **unused)
         self.sampling = Sampling(("positive",), resolve_pairing(pairing, spec))
-        paired = self.sampling.pairing == "paired"
-        check(level != "fine" or paired, "level must be category on data without pairs, got 'fine'; or auto")
-        fine = level != "category" and paired
-        if level == "category":
-            check_unused(DomainMigrationHashing, "level='category'", triplet_weight=triplet_weight, margin=margin)
-        if not migration:
-            drawing = {"norm": norm, "attention": attention, "cycle_weight": cycle_weight, "joint_weight": joint_weight}
-            check_unused(DomainMigrationHashing, "migration=False", **drawing)
-        side = check_images(spec.query["image"], spec.gallery["image"])
-        if schedule == "staged":
-            check_unused(DomainMigrationHashing, "schedule='staged'", joint_weight=joint_weight)
-        else:
-            check_unused(DomainMigrationHashing, "schedule='joint'", migrating=migrating)
-        self.migration, self.augment, self.decayed, self.code = migration, augment, decayed, code
-        self.schedule, self.migrating = schedule, migrating
-        self.joint_weight, self.quantisation_weight, self.joint_batch = joint_weight, quantisation_weight, joint_batch
-        self.triplet_weight, self.margin, self.weights = triplet_weight if fine else 0.0, margin, weights
+        self._set_triplet(level, triplet_weight, margin)
         self.distance = "hamming" if code == "binary" else "euclidean"
+        self.migration, self.schedule, self.migrating, self.decayed = migration, schedule, migrating, decayed
+        self.joint_weight, self.quantisation_weight = joint_weight, quantisation_weight
+        self.weights, self.augment, self.code = weights, augment, code
+        side = check_images(spec.query["image"], spec.gallery["image"])
         if migration:
             self.gan = CycleGAN(
-                side,
-                generator_width=generator_width,
-                blocks=blocks,
-                critic_width=critic_width,
-                norm=norm,
-                attention=attention,
-                cycle_weight=cycle_weight,
-                pool=pool,
-            )
+                side, generator_width=generator_width, blocks=blocks, critic_width=critic_width, norm=norm,
+                attention=attention, cycle_weight=cycle_weight, pool=pool,
+            )  # fmt: skip
         self.network = ImageNetwork(network, width)
         self.hashing = nn.Linear(self.network.out, bits)
+        self.sketch_norms = None if joint_batch else OwnNorms(self.network)
         self.register_buffer("projection", torch.randn(spec.num_classes, bits).sign())
-        self._batch: Batch | None = None
-        self._images: tuple[Tensor, Tensor] | None = None
+        self._seen: tuple[Batch, Tensor, Tensor] | None = None  # the last batch, and its sides as its players see them
+
+    def _set_triplet(self, level: Level, weight: float, margin: float) -> None:
+        """The fine-grained term, which needs pairs; weight 0 without it."""
+        check_choice("level", level, get_args(Level))
+        check_range(0, triplet_weight=weight)
+        check_positive(margin=margin)
+        paired = self.sampling.pairing == "paired"
+        check(level != "fine" or paired, "level must be category on data without pairs, got 'fine'; or auto")
+        if level == "category":
+            check_unused(DomainMigrationHashing, "level='category'", triplet_weight=weight, margin=margin)
+        self.triplet_weight, self.margin = weight if level != "category" and paired else 0.0, margin
 
     @property
     def given(self) -> str:
@@ -160,6 +160,8 @@ class DomainMigrationHashing(Method):
     def fit(self, rows: TrainRows) -> None:
         """Begin with H's weights; no row is looked at."""
         self.network.load(self.weights)
+        if self.sketch_norms is not None:
+            self.sketch_norms.take(self.network)
 
     def players(self) -> list[Player]:
         """Generators, critics and H, in the source's order."""
@@ -252,10 +254,10 @@ class DomainMigrationHashing(Method):
         return {title: (images + 1) / 2 for title, images in drawn.items()}
 
     def _hashing_terms(self, batch: Batch, migrated: Tensor, photos: Tensor) -> dict[str, Tensor]:
-        if self.joint_batch:
+        if self.sketch_norms is None:
             of_sketch, of_photo = self._hash(torch.cat([migrated, photos])).float().chunk(2)
         else:
-            of_photo, of_sketch = self._hash(photos).float(), self._hash(migrated).float()
+            of_photo, of_sketch = self._hash(photos).float(), self._hash(migrated, self.sketch_norms).float()
         sides = {"photo": (of_photo, batch.gallery_labels["positive"]), "sketch": (of_sketch, batch.labels)}
         terms = {
             f"{name}_codes": code_error(
@@ -272,24 +274,24 @@ class DomainMigrationHashing(Method):
 
     def _pair(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Sketches and photos of a batch, (B, 3, S, S) in [-1, 1], augmented once for all its players."""
-        if self._batch is not batch or self._images is None:
+        if self._seen is None or self._seen[0] is not batch:
             sides = [signed(rows["image"]) for rows in (batch.query, batch.gallery["positive"])]
             sketches, photos = (augmented(images) if self.augment else images for images in sides)
-            self._batch, self._images = batch, (sketches, photos)
+            self._seen = batch, sketches, photos
             if self.migration:
                 self.gan.forget()
-        return self._images
+        return self._seen[1:]
 
     def _migrated(self, sketches: Tensor) -> Tensor:
         return self.gan.to_photo(sketches) if self.migration else sketches
 
-    def _hash(self, photos: Tensor) -> Tensor:
-        outputs: Tensor = self.hashing(self.network(photos))
+    def _hash(self, images: Tensor, norms: OwnNorms | None = None) -> Tensor:
+        outputs: Tensor = self.hashing(norms(self.network, images) if norms else self.network(images))
         return outputs
 
     def _output(self, rows: Rows, *, sketch: bool) -> Tensor:
         images = signed(rows["image"])
-        return self._hash(self._migrated(images) if sketch else images)
+        return self._hash(self._migrated(images), self.sketch_norms) if sketch else self._hash(images)
 
     def _views(self, outputs: Tensor) -> Views:
         return {"code": torch.where(outputs >= 0, 1.0, -1.0) if self.code == "binary" else outputs}

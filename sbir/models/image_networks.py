@@ -5,14 +5,16 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
-from sbir.models.settings import check, check_choice
+from sbir.features.networks import MEAN, STD, fetch
+from sbir.models.settings import check, check_choice, check_range
 from sbir.models.small_networks import SMALL, small_network
 
 NETWORKS = ("alexnet", "googlenet", "resnet18", *SMALL)
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of a batch norm
 WIDTHS = {"alexnet": 4096, "googlenet": 1024, "resnet18": 512}
 LAST = {"alexnet": "classifier.6.", "googlenet": "fc.", "resnet18": "fc."}  # torchvision's class scores, not needed
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet, RGB
 
 
 class ImageNetwork(nn.Module):
@@ -29,6 +31,7 @@ class ImageNetwork(nn.Module):
     def __init__(self, name: str, width: int = 64) -> None:
         super().__init__()
         check_choice("network", name, NETWORKS)
+        check_range(1, width=width)
         self.name, self.out = name, WIDTHS.get(name, 16 * width)
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
@@ -44,14 +47,14 @@ class ImageNetwork(nn.Module):
         return "" if weights == "random" else f"{self.name} weights {Path(weights).name}"
 
     def load(self, weights: str) -> None:
-        """Take in weights: "random" leaves those drawn, "default" is torchvision's ImageNet weights (fetched once into
-        its cache), anything else a file with a state dict of torchvision's network (`.safetensors` or `torch.save`).
+        """Take in weights: "random" leaves those drawn, "imagenet" is torchvision's own (fetched once into its
+        cache), anything else a file with a state dict of torchvision's network (`.safetensors` or `torch.save`).
 
-        Raises `ValueError` on a file that does not fit, `OSError` where "default" cannot be had.
+        Raises `ValueError` on a file that does not fit, `OSError` where "imagenet" cannot be had.
         """
         if weights == "random":
             return
-        state = _published(self.name) if weights == "default" else _read(Path(weights))
+        state = _published(self.name) if weights == "imagenet" else _read(Path(weights))
         state = {key: value for key, value in state.items() if not key.startswith((LAST[self.name], "aux"))}
         wanted = {key: value.shape for key, value in self.layers.state_dict().items() if "num_batches" not in key}
         wrong = sorted(key for key, shape in wanted.items() if key not in state or state[key].shape != shape)
@@ -60,6 +63,31 @@ class ImageNetwork(nn.Module):
         check(not wrong, f"{rule}, such as {', '.join(wrong[:3])}")
         if not next(self.layers.parameters()).is_meta:  # else it was asked whether they fit
             self.layers.load_state_dict(state, strict=False)
+
+
+class OwnNorms(nn.Module):
+    """What the batch norms of a network remember of one more kind of images, beside their own running statistics.
+
+    Where a network sees two kinds of images in batches of their own, each is normalised by itself in training; running
+    statistics of both together would normalise neither so in evaluation.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.names = [name for name, _ in network.named_buffers() if name.rpartition(".")[2] in STATISTICS]
+        for at, name in enumerate(self.names):
+            self.register_buffer(str(at), network.get_buffer(name).clone())
+
+    def take(self, network: nn.Module) -> None:
+        """Begin with the network's own statistics."""
+        for at, name in enumerate(self.names):
+            self.get_buffer(str(at)).copy_(network.get_buffer(name))
+
+    def forward(self, network: nn.Module, images: Tensor) -> Tensor:
+        """The network's output, its norms remembering and using these statistics."""
+        own = {name: self.get_buffer(str(at)) for at, name in enumerate(self.names)}
+        output: Tensor = functional_call(network, own, (images,))
+        return output
 
 
 def check_weights(network: str, weights: str) -> None:
@@ -104,20 +132,11 @@ def _torchvision(name: str) -> nn.Module:
 def _published(name: str) -> Mapping[str, Tensor]:
     from torchvision.models import get_model
 
-    try:
-        state: Mapping[str, Tensor] = get_model(name, weights="IMAGENET1K_V1", progress=False).state_dict()
-    except (OSError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0][:160]
-        raise OSError(f"weights 'default' of {name} could not be had ({reason}); name a file, or 'random'") from None
-    return state
+    return fetch(lambda: get_model(name, weights="IMAGENET1K_V1", progress=False), name).state_dict()
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:
     """A plain state dict; nothing in the file is executed."""
     from sbir.features.weights import read_state
 
-    try:
-        return {key: torch.from_numpy(value) for key, value in read_state(path).items()}
-    except ValueError as error:
-        rule = "weights must be random, default or a file with a state dict"
-        raise ValueError(f"{rule}, got {path}: {error}") from None
+    return {key: torch.from_numpy(value) for key, value in read_state(path).items()}

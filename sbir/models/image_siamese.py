@@ -54,7 +54,7 @@ class ImageSiamese(Method):
         check_positive(margin=margin)
         check_range(0, 2, margin=margin)
         check_range(0, class_weight=class_weight)
-        check_range(1, width=width, latent=latent)
+        check_range(1, latent=latent)
         check_weights(network, weights)
         check_images(spec.query["image"], spec.gallery["image"])
         paired = resolve_pairing(pairing, spec)

@@ -164,7 +164,7 @@ def test_weights_that_cannot_be_downloaded_come_with_the_way_out(
     monkeypatch.setattr(TorchvisionSource, "download", download)
     with pytest.raises(
         OSError,
-        match=r"published weights of resnet18 could not be downloaded \(.*\); give a file with --weights FILE, or",
+        match=r"published weights of resnet18 could not be downloaded \(.*\); give weights as a file, or random",
     ):
         load_backbone("resnet18")
 

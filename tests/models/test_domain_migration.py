@@ -1,5 +1,6 @@
 """GDH: its steps, players, stages and codes, and what its settings refuse."""
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from sbir.losses.label_codes import discrete_objective, label_projection, nearest_codes
 from sbir.models.domain_migration import DomainMigrationHashing
+from sbir.models.image_networks import signed
 from sbir.types import DataSpec
 from tests.models.test_drawings import SHAPES, SIDE, batch, gallery_of, rows_of, small
 
@@ -80,8 +82,29 @@ def test_all_players_of_a_step_see_one_augmented_batch_and_the_next_step_another
     first = model._pair(given)
     for player in model.players():
         player.loss(given)
-    assert model._pair(given) is first
+    assert all(again is image for again, image in zip(model._pair(given), first, strict=True))
     assert not torch.equal(model._pair(batch(model))[0], first[0])
+
+
+def test_h_remembers_photos_and_sketches_apart_and_uses_each_memory_for_its_side() -> None:
+    model = gdh(network="small_resnet", migration=False, augment=False)
+    given = batch(model)
+    sides = {"sketch": given.query["image"], "photo": given.gallery["positive"]["image"]}
+    alone = {side: deepcopy(model).train() for side in sides}  # each sees its side only
+    model.train()
+    for _ in range(3):
+        model.loss(given)
+        for side, images in sides.items():
+            alone[side]._hash(signed(images))
+    model.eval()
+    with torch.no_grad():
+        for side, images in sides.items():
+            seen = model._output({"image": images}, sketch=side == "sketch")
+            other = model._output({"image": images}, sketch=side != "sketch")
+            expected = alone[side].eval()._hash(signed(images))
+            assert torch.allclose(seen, expected, atol=1e-5)
+            assert not torch.allclose(other, expected, atol=1e-2)
+    assert gdh(joint_batch=True).sketch_norms is None
 
 
 def test_codes_are_signs_of_the_outputs_and_the_real_variant_the_outputs_themselves() -> None:
@@ -119,7 +142,7 @@ def test_bad_settings_and_data_are_refused() -> None:
         ({"schedule": "staged", "migrating": 1.0}, "migrating must be above 0"),
         ({"norm": "layer"}, "norm must be one of"),
         ({"decayed": 1.0}, "decayed must be"),
-        ({"weights": "default"}, "weights must be random with network='small_alexnet'"),
+        ({"weights": "imagenet"}, "weights must be random with network='small_alexnet'"),
         ({"network": "lenet"}, "network must be one of"),
     ]
     for settings, text in refused:

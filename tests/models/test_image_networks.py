@@ -7,7 +7,8 @@ from urllib.error import URLError
 import pytest
 import torch
 
-from sbir.models.image_networks import MEAN, STD, ImageNetwork, check_weights, signed
+from sbir.features.networks import MEAN, STD
+from sbir.models.image_networks import ImageNetwork, check_weights, signed
 from sbir.models.image_siamese import ImageSiamese
 from sbir.models.small_networks import SMALL
 from tests.models.test_drawings import batch, gallery_of, rows_of, small

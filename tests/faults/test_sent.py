@@ -71,6 +71,7 @@ def test_a_sent_sweep_outlives_a_stop_and_its_head(tmp_path: Path, note: Note) -
         seconds = time.monotonic() - started
         assert f"came home: {home}/run" in last.ends(0)
     finally:
+        last.process.kill()
         head.stop()
     for before in (stopped, lost):
         audit.check(home / "run", before, method=METHOD)

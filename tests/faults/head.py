@@ -22,14 +22,13 @@ class Head:
     def __init__(self, folder: Path) -> None:
         self.home, self.temp = folder / "home", Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))
         self.home.mkdir(exist_ok=True)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port, agent = free_port(), free_port()  # the agent of a head that was killed may hold its port for a while
         self.address = f"http://127.0.0.1:{port}"
         programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         env = {**os.environ, "HOME": str(self.home), "PATH": programs, "RAY_TMPDIR": str(self.temp)}
         env |= {"RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1", "SBIR_CACHE": str(folder / "cache")}
         small = ["--num-cpus=2", "--object-store-memory=200000000", "--dashboard-host=127.0.0.1"]
+        small += [f"--dashboard-agent-listen-port={agent}"]
         ray = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--port=0"]
         self._process = subprocess.Popen([*ray, f"--dashboard-port={port}", *small], env=env, stdout=subprocess.DEVNULL)
         started = time.monotonic()
@@ -56,6 +55,12 @@ class Head:
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
         shutil.rmtree(self.temp, ignore_errors=True)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def environments() -> Iterator[tuple[int, list[str]]]:

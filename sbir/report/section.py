@@ -1,5 +1,6 @@
 """What the page says of one run: texts, tables and figures."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ from sbir.tracking.names import readable, readable_time
 FLAGS = {
     "synthetic": "SYNTHETIC DATA: generated drawings. These figures test software and say nothing about real sketches.",
     "demo scale": "DEMO SCALE: small models and few steps, for a laptop. Not comparable with any published figure.",
+    "data changed in mid-run": "DATA CHANGED IN MID-RUN: the search saw both; figures on test are of the data since.",
 }
 
 
@@ -74,10 +76,23 @@ def _facts(run: Run) -> dict[str, str]:
         "protocol": f"{called}: {_protocol(protocol)}",
         "looks at test": f"{looks if looks is not None else 'not counted'} (runs of this folder scored on this split)",
         "trials": f"{trials}{took}; seed {run.manifest.get('seed', NONE)}",
+        "extended": "; ".join(map(_extension, run.manifest.get("extensions", []))),
+        "data changed": "; ".join(map(_data_change, run.manifest.get("data_changes", []))),
         "code": _code(run),
         "reported elsewhere": quoted(run),
     }
     return {name: fact for name, fact in facts.items() if fact}
+
+
+def _extension(extension: Mapping[str, Any]) -> str:
+    """When a finished run was asked for more, and what: before and since."""
+    changed = [f"{key} {before} to {now}" for key, (before, now) in extension["changed"].items()]
+    return f"{str(extension['when']).replace('T', ' ')} ({', '.join(changed) or 'declared rows'})"
+
+
+def _data_change(note: Mapping[str, Any]) -> str:
+    when = str(note["when"]).replace("T", " ")
+    return f"{when}: {note['change']}; {note['trials']} trials of the search had ended on the data before"
 
 
 def _sizes(data: Any) -> str:

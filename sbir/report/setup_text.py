@@ -52,6 +52,7 @@ def setup_paragraph(run: Run) -> str:
         _searched(run),
         f"The chosen settings were refitted on training and validation classes with {run.manifest['final_seeds']} "
         "seeds, for the number of steps that validation had chosen, and scored on test once.",
+        *_extended(run),
         f"All trainings took {hours:.2f} device-hours. Software: sbir {versions.get('sbir', '')}, {software}.",
     ]
     return " ".join(sentences)
@@ -77,6 +78,14 @@ def _searched(run: Run) -> str:
         f"Search: TPE with successive halving within each method, a budget of {run.manifest['trials']} full-length "
         f"trainings per method, spent (device-seconds): {spent}."
     )
+
+
+def _extended(run: Run) -> list[str]:
+    times = len(run.manifest.get("extensions", []))
+    if not times:
+        return []
+    often = "once" if times == 1 else f"{times} times"
+    return [f"The search was extended {often} after its finalists had been scored; further finalists were scored then."]
 
 
 def _space(run: Run) -> list[Cells]:

@@ -29,8 +29,11 @@ def check_code(folder: Path, methods: Iterable[type[Method]], *, accept: bool) -
         return  # of a version that did not write it
     held: dict[str, Any] = json.loads((folder / CODE).read_text())
     now = _parts(methods)
-    changed = sorted(name for name in held["parts"].keys() | now.keys() if held["parts"].get(name) != now.get(name))
-    if not changed:
+    changed = sorted(name for name, part in held["parts"].items() if now.get(name) != part)
+    if held["parts"] == now:
+        return
+    if not changed:  # a method more
+        write_json(folder / CODE, held | {"parts": now})
         return
     if not accept:
         listed = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")

@@ -12,9 +12,11 @@ from sbir.report.compare_text import print_comparison
 from sbir.report.load import DATA_SETS, load_run
 from sbir.report.page import write_joint_report
 from sbir.training.plain_json import write_json
-from sbir.tuning.folder import MANIFEST, SUMMARY, check_same, held_request, holds_files, new_name
+from sbir.tuning.extend import check_extension
+from sbir.tuning.folder import MANIFEST, SUMMARY, held_request, holds_files
 from sbir.tuning.options import Options
 from sbir.tuning.restore import restore
+from sbir.tuning.resume import check_same, new_name
 from sbir.tuning.setup import Setup
 from sbir.tuning.sweep import Sweep
 
@@ -89,10 +91,14 @@ class DataSets:
             if held["runs"] != self._names:
                 there = ", ".join(held["runs"])
                 raise ValueError(f"{self.folder} is of the runs {there}; name the same data, or take another --name")
-            for name, before, request in zip(self._names, held["requests"], self._requests, strict=True):
-                check_same(self._options.runs / name, before, request, extend=extend)
+            for name, before, setup in zip(self._names, held["requests"], self._setups, strict=True):
+                run = self._options.runs / name
+                if not extend:
+                    check_same(run, before, setup.request())
+                elif (run / MANIFEST).is_file():
+                    check_extension(run, setup)
             if (self.folder / PAGE).is_file() and not extend:
-                raise ValueError(f"{self.folder} is finished; take another --name, or --extend --trials N to go on")
+                raise ValueError(f"{self.folder} is finished; take another --name, or --extend to go on")
         elif extend:
             raise ValueError(f"--extend needs runs to go on with, {self.folder} has none; leave --extend out")
         else:

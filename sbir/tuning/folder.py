@@ -1,4 +1,4 @@
-"""A run's folder: its name, its manifest, and whether an interrupted one is to be resumed."""
+"""A run's folder: its manifest, and the looks at test of all runs beside it."""
 
 import hashlib
 import importlib.metadata
@@ -7,15 +7,13 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sbir.models.method import Method
 from sbir.tracking.segment import place
 from sbir.training.plain_json import write_json
-from sbir.tuning.code import CODE, check_code
+from sbir.tuning.code import CODE
 from sbir.tuning.options import JOB, Options
 
 MANIFEST, SUMMARY, JOURNAL = "manifest.json", "summary.json", "study.journal"
@@ -24,53 +22,11 @@ GIT = "git.json"  # beside the script of a sweep that was sent to a cluster, and
 PACKAGES = ("sbir", "torch", "torchvision", "ray", "optuna", "wandb", "numpy", "pyarrow")
 
 
-def choose_folder(options: Options, request: dict[str, Any], methods: Sequence[type[Method]] = ()) -> tuple[Path, bool]:
-    """The run's folder, and whether it is an interrupted run that goes on.
-
-    Without `--name` the script's last interrupted run with the same request is resumed. Raises where the named folder
-    is finished, or belongs to a request that differs, and says in what; or where the code has changed, `methods` from
-    outside the package included, and `--accept-changes` was not given.
-    """
-    if options.name is not None:
-        return _named(options, request, methods)
-    if found := open_runs(options, request):
-        latest = max(found, key=lambda path: (path / MANIFEST).stat().st_mtime)
-        check_code(latest, methods, accept=options.accept_changes)
-        return latest, True
-    return options.runs / new_name(options), False
-
-
-def open_runs(options: Options, request: dict[str, Any]) -> list[Path]:
-    """The script's interrupted runs with this request."""
+def open_runs(options: Options, request: dict[str, Any], *, but: str = "") -> list[Path]:
+    """The script's interrupted runs with this request, whatever one of its entries says."""
+    wanted = request | {but: None}
     found = [path.parent for path in options.runs.glob(f"{options.script}-*/{MANIFEST}")]
-    return [path for path in found if not (path / SUMMARY).exists() and held_request(path) == request]
-
-
-def new_name(options: Options) -> str:
-    """The script's name and the time, which no run has yet."""
-    stem = f"{options.script}-{datetime.now():%Y%m%d-%H%M}"
-    names = [stem, *(f"{stem}-{number}" for number in range(2, 1000))]
-    return next(name for name in names if not (options.runs / name).exists())
-
-
-def _named(options: Options, request: dict[str, Any], methods: Sequence[type[Method]]) -> tuple[Path, bool]:
-    folder = options.runs / str(options.name)
-    if not (folder / MANIFEST).exists():
-        if options.extend:
-            raise ValueError(f"--extend needs a run to go on with, {folder} is none; leave --extend out")
-        if holds_files(folder):
-            raise ValueError(f"a new run needs a new or empty folder, {folder} holds other files; take another --name")
-        return folder, False
-    held = held_request(folder)
-    check_same(folder, held, request, extend=options.extend)
-    if (folder / SUMMARY).exists() and not options.extend:
-        raise ValueError(f"{folder} is finished; take another --name, or --extend --trials N to go on with it")
-    check_code(folder, methods, accept=options.accept_changes)
-    (folder / SUMMARY).unlink(missing_ok=True)
-    if options.extend:
-        manifest = json.loads((folder / MANIFEST).read_text())
-        write_json(folder / MANIFEST, manifest | {"request": request, "trials": options.trials})
-    return folder, True
+    return [path for path in found if not (path / SUMMARY).exists() and held_request(path) | {but: None} == wanted]
 
 
 def holds_files(folder: Path) -> bool:
@@ -81,24 +37,20 @@ def holds_files(folder: Path) -> bool:
     return folder.exists() and (begun or any(path.name not in left for path in folder.iterdir()))
 
 
-def check_same(folder: Path, held: dict[str, Any], request: dict[str, Any], *, extend: bool) -> None:
-    """Raise where a run began with other settings; only `--extend` may ask for other `--trials`."""
-    ignored = {"trials"} if extend else set()
-    differing = sorted(key for key in request if request[key] != held.get(key) and key not in ignored)
-    if differing:
-        got = ", ".join(f"{key}: {held.get(key)!r} there, {request[key]!r} asked" for key in differing)
-        raise ValueError(
-            f"a run goes on with the settings it began with, {folder} differs ({got}); take another --name"
-        )
-
-
 def held_request(folder: Path) -> dict[str, Any]:
     """What a run was asked for, as its manifest has it."""
-    try:
-        request: dict[str, Any] = json.loads((folder / MANIFEST).read_text())["request"]
-    except (ValueError, KeyError, OSError) as error:
-        raise ValueError(f"{folder / MANIFEST} must be a sweep's manifest, reading it failed: {error}") from None
+    request: dict[str, Any] = read_manifest(folder)["request"]
     return request
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """A run's manifest; `ValueError` where it is none."""
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+        manifest["request"].keys()
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise ValueError(f"{folder / MANIFEST} must be a sweep's manifest, reading it failed: {error}") from None
+    return manifest
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
@@ -164,6 +116,12 @@ def _run_git(*words: str) -> str:
 def run_folder(path: Path) -> Path | None:
     """The run that a path lies in, or is; None where there is none."""
     return next((one for one in (path.resolve(), *path.resolve().parents) if (one / MANIFEST).is_file()), None)
+
+
+def look_of(manifest: dict[str, Any]) -> str:
+    """What a run's look at test is counted under: each extension may look at other finalists."""
+    extensions = len(manifest.get("extensions", []))
+    return str(manifest["name"]) + (f", extension {extensions}" if extensions else "")
 
 
 def count_look(runs: Path, split_hash: str, run: str) -> int:

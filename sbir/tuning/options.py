@@ -97,7 +97,7 @@ def parse(script: str, doc: str | None, argv: Sequence[str] | None = None, *, tr
     add("--scale", choices=("demo", "paper"), help="demo: sizes for a CPU, marked so (default without a GPU)")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="fix or narrow (V1,V2) an axis, or set any key")
     add("--wandb", choices=("offline", "online", "off"), help="default offline; $WANDB_MODE counts")
-    add("--extend", action="store_true", help="go on with a finished run (--name) up to --trials")
+    add("--extend", action="store_true", help="ask a finished run (--name) for more trials, seeds, methods, values")
     add("--accept-changes", action="store_true", help="go on with a run although the code has changed since it began")
     add("--smoke", action="store_true", help="two tiny trials: does everything work?")
     return _options(script, parser.parse_args(argv), trials)

@@ -12,7 +12,7 @@ from sbir.data.protocol import Partition
 from sbir.tracking.rows import read_rows
 from sbir.training.settings import group
 from sbir.tuning.options import Options
-from sbir.tuning.plan import Plan
+from sbir.tuning.plan import FOLDERS, Plan, settings_of
 from sbir.tuning.space import Declared, Resolved
 
 
@@ -44,6 +44,7 @@ class Phases:
         if not self._options.final_seeds:
             return []
         made: list[Plan] = []
+        self._set_aside()
         for resolved in self._resolved:
             winner = self.winner(resolved)
             if winner is None:
@@ -55,6 +56,30 @@ class Phases:
                 made.append(self._source(resolved))
         return made
 
+    def superseded(self) -> list[Plan]:
+        """Refits of former winners, which a run that was extended has: they are kept, and are no finalists any more."""
+        made = []
+        for name in optuna.get_all_study_names(self._storage):
+            stem, _, phase = name.rpartition(" ")
+            owner = next((one for one in self._resolved if stem.rpartition("-")[0] == one.sweep.name), None)
+            if owner is not None and phase in ("refit", "splits") and stem not in self._stems():
+                made.append(self._plan(owner, self._study(name), 0, f"old {phase}", stem=stem))
+        return made
+
+    def _stems(self) -> set[str]:
+        """Beginnings of the finalists' folders and studies."""
+        winners = [(one.sweep.name, self.winner(one)) for one in self._resolved]
+        return {f"{name}-{winner.number}" for name, winner in winners if winner is not None}
+
+    def _set_aside(self) -> None:
+        """Move the folders of former winners' refits out of the finalists'."""
+        for phase in ("refit", "splits"):
+            for path in (self._folder / FOLDERS[phase]).glob("*-*-*"):
+                if path.name.rpartition("-")[0] not in self._stems():
+                    aside = self._folder / FOLDERS[f"old {phase}"]
+                    aside.mkdir(parents=True, exist_ok=True)
+                    path.rename(aside / path.name)
+
     def winner(self, resolved: Resolved) -> FrozenTrial | None:
         """The trial with the best validation value among those that ran to their end."""
         trials = self._study(resolved.sweep.name).get_trials(states=[TrialState.COMPLETE], deepcopy=False)
@@ -62,7 +87,7 @@ class Phases:
 
     def settings(self, resolved: Resolved, trial: FrozenTrial) -> dict[str, Any]:
         """All settings of a trial that has been run."""
-        return resolved.propose(optuna.trial.FixedTrial(trial.params), trial.user_attrs)
+        return settings_of(trial, resolved.propose)
 
     def _search(self, resolved: Resolved) -> Plan:
         name, stage = resolved.sweep.name, self._options.stage

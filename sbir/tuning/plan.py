@@ -17,7 +17,15 @@ from sbir.training.trial import STACKS, WORKER
 from sbir.tuning.draw import Suggests
 from sbir.tuning.record import Record
 
-FOLDERS = {"search": "trials", "refit": "finalists", "splits": "splits", "source": "source"}
+FOLDERS = {
+    "search": "trials",
+    "refit": "finalists",
+    "splits": "splits",
+    "source": "source",
+    "old refit": "superseded/finalists",  # of a winner that a further trial has beaten since
+    "old splits": "superseded/splits",
+}
+ALL_SETTINGS = "all settings"  # attribute of a trial that has been handed out
 LARGE = 2  # slots of a trial that has run out of GPU memory in one
 DEATHS = 2  # times that a trial may take its worker down without progress before it counts as failed
 BLAMELESS = 0.2  # of a death that is rarely the trial's fault: its node went, or its worker never came up
@@ -169,8 +177,7 @@ class Plan:
     def settings(self, number: int) -> dict[str, Any]:
         """All settings of a trial that has been handed out."""
         if number not in self._settings:
-            trial = self.study.get_trials(deepcopy=False)[number]
-            self._settings[number] = self._propose(optuna.trial.FixedTrial(trial.params), trial.user_attrs)
+            self._settings[number] = settings_of(self.study.get_trials(deepcopy=False)[number], self._propose)
         return self._settings[number]
 
     def rows(self, number: int) -> list[dict[str, Any]]:
@@ -217,8 +224,10 @@ class Plan:
         )
 
     def _job(self, trial: optuna.Trial) -> Job:
-        settings = self._settings[trial.number] = self._propose(trial, trial.user_attrs)
         given = trial.user_attrs
+        if ALL_SETTINGS not in given:
+            trial.set_user_attr(ALL_SETTINGS, self._propose(trial, given))
+        settings = self._settings[trial.number] = trial.user_attrs[ALL_SETTINGS]
         text = json.dumps(settings, sort_keys=True)
         return Job(
             method=self.method,
@@ -238,3 +247,9 @@ class Plan:
 def is_large(trial: optuna.Trial | FrozenTrial) -> bool:
     """Whether a trial asks for more than one slot."""
     return bool(trial.user_attrs.get("slots", 1) > 1)
+
+
+def settings_of(trial: FrozenTrial, propose: Callable[[Suggests, dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """All settings of a trial: those that it was handed out with, whatever its method's space has become since."""
+    kept: dict[str, Any] | None = trial.user_attrs.get(ALL_SETTINGS)
+    return propose(optuna.trial.FixedTrial(trial.params), trial.user_attrs) if kept is None else kept

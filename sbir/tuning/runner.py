@@ -25,10 +25,13 @@ from sbir.training.settings import group
 from sbir.training.trial import Constants
 from sbir.tuning import finish, folder
 from sbir.tuning.code import record_code
+from sbir.tuning.data_change import take_data
+from sbir.tuning.extend import extend
 from sbir.tuning.journal import Journal
 from sbir.tuning.mirror import Mirror
 from sbir.tuning.phases import Phases, other_splits
 from sbir.tuning.restore import restore
+from sbir.tuning.resume import choose_folder
 from sbir.tuning.rungs import Rungs, rung_levels
 from sbir.tuning.setup import THREADS, Setup
 from sbir.tuning.studies import Studies
@@ -46,14 +49,17 @@ class Runner:
         torch.set_num_threads(THREADS)  # baselines are to give the same figures on every number of cores
         self._started = started
         self.setup = setup
-        methods = [one.sweep.method for one in setup.resolved]
         if setup.options.mirror:
             restore(setup.options, setup.request())
-        self.folder, self._resumed = folder.choose_folder(setup.options, setup.request(), methods)
+        self.folder, self._resumed = choose_folder(setup)
         self._journal = Journal(self.folder / folder.JOURNAL)
+        if self._resumed and not setup.options.extend:
+            take_data(self.folder, JournalStorage(self._journal), setup)
+        if self._resumed and setup.options.extend:
+            self._journal = extend(self.folder, self._journal, setup)
         self._mirror: Mirror | None = None
         if not self._resumed:
-            record_code(self.folder, methods)
+            record_code(self.folder, [one.sweep.method for one in setup.resolved])
             folder.write_manifest(self.folder, {"name": self.folder.name, **setup.describe()})
 
     def run(self) -> int:

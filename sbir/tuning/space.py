@@ -2,20 +2,20 @@
 
 import hashlib
 import json
-import random
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
 from sbir.data.transform import TransformSettings
 from sbir.models.method import Method
 from sbir.training.loop import TrainSettings
 from sbir.training.settings import full_key, group, method_settings
 from sbir.tuning.draw import Draw, Suggests
+from sbir.tuning.probe import Fixed, Noted, Random
 from sbir.tuning.sweep import Sweep
 from sbir.types import DataSpec
 
@@ -95,11 +95,28 @@ class Resolved:
 
     def parameters(self, row: Declared) -> dict[str, Any]:
         """A row as a point of the space: every axis that it does not name has the method's default."""
-        drawn = self._draw(_Fixed(self._defaults() | row.settings)).settings
+        drawn = self._draw(Fixed(self._defaults() | row.settings)).settings
         outside = {key: value for key, value in row.settings.items() if key in drawn and drawn[key] != value}
         if outside:
             raise ValueError(f"row {row.label!r} must lie in the space, got {outside}; add the value to the axis")
         return drawn
+
+    def place(
+        self, settings: Mapping[str, Any], attributes: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, BaseDistribution], dict[str, Any]]:
+        """A trial that has been run as a point of this space: parameters, their distributions, and all settings.
+
+        An axis that its settings do not name has the method's default. Raises where the trial could not be run here.
+        """
+        defaults: dict[str, Any] = {f"data/{name}": value for name, value in vars(TransformSettings()).items()}
+        defaults |= self._defaults()
+        point = Noted({**defaults, **settings})
+        now = self.propose(point, attributes)
+        means = defaults | now
+        for key, value in settings.items():
+            if means.get(key) != value:
+                raise ValueError(f"{key} = {value!r} and would now have {means.get(key)!r}")
+        return point.params, point.distributions, now
 
     @property
     def varies(self) -> bool:
@@ -114,7 +131,7 @@ class Resolved:
         `spec_of` says what a method will see of the data through such transforms; each that was built is put to
         `check`.
         """
-        draws = [self._draw(_Random(seed)).settings for seed in range(PROBES)]
+        draws = [self._draw(Random(seed)).settings for seed in range(PROBES)]
         seen = set()
         for settings in [row.settings for row in self.allowed()] + draws:
             whole = {**self.constants, **settings}
@@ -139,7 +156,7 @@ class Resolved:
     def _probe(self) -> dict[str, list[Any] | str]:
         axes: dict[str, list[Any] | str] = {}
         for seed in range(PROBES):
-            axes.update(self._draw(_Random(seed)).domains)
+            axes.update(self._draw(Random(seed)).domains)
         return axes
 
     def _fixed(self) -> dict[str, Any]:
@@ -226,41 +243,3 @@ def _suggest(draw: Draw, name: str, domain: Any) -> None:
         raise ValueError(f"the domain of {name} must be a list of choices or an Optuna distribution, got {domain!r}")
     else:
         draw.suggest_categorical(name, domain)
-
-
-class _Random:
-    """Draws at random, to find out which axes a space has."""
-
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self._random.choice(list(choices))
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float:
-        return self._random.uniform(low, high)
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        return self._random.randint(low, high)
-
-
-class _Fixed(_Random):
-    """Gives the values of a row where it has them."""
-
-    def __init__(self, settings: Mapping[str, Any]) -> None:
-        super().__init__(0)
-        self._settings = settings
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        value = self._settings.get(name, choices[0])
-        return value if value in choices else choices[0]
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float:
-        return min(max(float(self._settings.get(name, low)), low), high)
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        return min(max(int(self._settings.get(name, low)), low), high)

@@ -19,7 +19,8 @@ from sbir.training.baselines import Baseline
 from sbir.training.evaluate import identity
 from sbir.training.plain_json import write_json
 from sbir.tuning import finish
-from sbir.tuning.folder import SUMMARY, count_look
+from sbir.tuning.data_change import CHANGED
+from sbir.tuning.folder import SUMMARY, count_look, look_of, read_manifest
 from sbir.tuning.phases import Phases
 from sbir.tuning.plan import Plan
 from sbir.tuning.setup import Setup
@@ -42,7 +43,7 @@ def write_tables(
     `baselines` are those of the run's split, and of each of `--splits`.
     """
     own, others = baselines
-    trials = finish.trials_table(plans, phases, setup.by_name)
+    trials = finish.trials_table([*plans, *phases.superseded()], phases, setup.by_name)
     trials.to_parquet(folder / "trials.parquet")
     scores = finish.baseline_scores(own, setup.rows("test")) + finish.finalist_scores(plans, setup.by_name)
     finish.per_query_table(scores, setup.items, folder.name).to_parquet(folder / "per_query.parquet")
@@ -52,11 +53,11 @@ def write_tables(
     if published is not None:
         published.to_parquet(folder / "published.parquet")
     best, winners = finish.best_of(phases, setup.resolved, folder)
-    protocol = setup.protocol
+    protocol, manifest = setup.protocol, read_manifest(folder)
     summary = {
         "metric": protocol.metric,
         "k": protocol.k,
-        "flags": setup.flags,
+        "flags": [*setup.flags, *([CHANGED] if "data_changes" in manifest else [])],
         "protocol": protocol.as_dict(),
         "given": setup.manifest["given"],
         "question": _question(setup),
@@ -68,7 +69,7 @@ def write_tables(
         "methods": _budgets(setup, plans, trials),
         "splits": _splits(setup, plans, own, others),
         "reported": _reported(setup) if published is not None else {},
-        "looks_at_test": count_look(setup.options.runs, setup.split.hash, folder.name),
+        "looks_at_test": count_look(setup.options.runs, setup.split.hash, look_of(manifest)),
         "importance": finish.importance(plans),
         "times": {
             "started": started[1].isoformat(timespec="seconds"),

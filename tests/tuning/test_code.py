@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 
 from sbir.tuning.code import CODE, check_code, record_code
-from sbir.tuning.folder import choose_folder
-from sbir.tuning.options import parse
 
 MINE = "from sbir.models.raw import Raw\n\n\nclass Mine(Raw):\n    pass\n"
 
@@ -42,17 +40,10 @@ def test_a_changed_method_is_named_and_going_on_is_noted(tmp_path: Path, mine: t
     assert [change["changed"] for change in held["changes"]] == [["mine.py"]]
 
 
-def test_a_refused_extension_leaves_the_finished_run_as_it_was(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    record_code(run, [])
-    held = json.loads((run / CODE).read_text())
-    held["parts"]["sbir/models/triplet.py"] = "another"
-    (run / CODE).write_text(json.dumps(held))
-    (run / "manifest.json").write_text(json.dumps({"request": {"trials": 2}}))
-    (run / "summary.json").write_text("{}")
-    before = {path.name: path.read_bytes() for path in run.iterdir()}
-    flags = ["--name", "run", "--runs", str(tmp_path), "--extend", "--trials", "3"]
-    with pytest.raises(ValueError, match=r"sbir/models/triplet\.py"):
-        choose_folder(parse("x", None, flags), {"trials": 3})
-    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
-    assert choose_folder(parse("x", None, [*flags, "--accept-changes"]), {"trials": 3}) == (run, True)
+def test_a_method_more_is_no_change_and_is_known_from_then_on(tmp_path: Path, mine: tuple[Path, Any]) -> None:
+    path, method = mine
+    record_code(tmp_path / "run", [])
+    check_code(tmp_path / "run", [method], accept=False)
+    path.write_text(MINE + "\n# another line\n")
+    with pytest.raises(ValueError, match=r"these have changed: mine\.py"):
+        check_code(tmp_path / "run", [method], accept=False)

@@ -95,16 +95,6 @@ def test_one_configuration_is_one_trial_with_the_lambda_that_was_set(tmp_path: P
     assert summary(tmp_path, "one")["best"]["lambda"] == "0.3"
 
 
-def test_a_finished_run_goes_on_with_what_it_has(tmp_path: Path) -> None:
-    finish(tmp_path, "more", "--trials", "2")
-    before = trials(tmp_path, "more")
-    finish(tmp_path, "more", "--trials", "3", "--extend")
-    after = trials(tmp_path, "more")
-    assert {key: value for key, value in after.items() if key in before} == before
-    assert sum(study == "cross_modal" for study, _ in after) > 2
-    assert json.loads((tmp_path / "more/manifest.json").read_text())["request"]["trials"] == 3
-
-
 def test_the_same_seed_gives_the_same_summary(whole: Path) -> None:
     finish(whole, "again")
     assert summary(whole, "again") == summary(whole, "whole")

@@ -13,7 +13,8 @@ from ray.tune.search import Searcher
 from sbir.training.trial import VALUE
 from sbir.tuning.plan import BLAMELESS, Plan
 
-MEMORY_PID, MEMORY_NODE = re.compile(r"pid=(\d+)"), re.compile(r"IP: ([^,)\s]+)")  # of Ray's message
+# In Ray's message when a node runs out of memory: the node, and each worker that it thought of ending.
+MEMORY_NODE, MEMORY_USED = re.compile(r"IP: ([^,)\s]+)"), re.compile(r"pid=(\d+), actual memory used=([\d.]+)GB")
 
 
 class StorageError(OSError):
@@ -116,16 +117,22 @@ class Studies(Searcher):  # type: ignore[misc, unused-ignore]
     def requeue(self, error: str) -> None:
         """After Tune itself went down: whatever was live is handed out again, or has failed.
 
-        Ray's memory monitor names the process that it killed: its trial answers for that and no other. A node that is
-        lost with objects on it takes Tune down as well, and then no trial is named.
+        Ray's memory monitor ends the workers that began last, whoever filled the memory: the largest trial of that node
+        answers for it and no other. A node that is lost with objects on it takes Tune down as well, and then no worker
+        is named.
         """
-        pid, node = MEMORY_PID.search(error), MEMORY_NODE.search(error)
-        killed = {"pid": int(pid[1]), "node": node[1]} if pid and node else None
-        guilty = {name for name, (plan, trial) in self.live.items() if plan.worker(trial.number) == killed}
+        guilty = self._largest(error)
         for name, (plan, trial) in list(self.live.items()):
             del self.live[name]
-            blame = float(name in guilty) if guilty else BLAMELESS
+            blame = BLAMELESS if guilty is None else float(name == guilty)
             self._keep(plan, trial, plan.died(trial, blame=blame, why="the node's memory was full"))
+
+    def _largest(self, error: str) -> str | None:
+        node, used = MEMORY_NODE.search(error), {int(pid): float(size) for pid, size in MEMORY_USED.findall(error)}
+        workers = {name: plan.worker(trial.number) for name, (plan, trial) in self.live.items()}
+        found = {name: used[one["pid"]] for name, one in workers.items()
+                 if node and one.get("node") == node[1] and one["pid"] in used}  # fmt: skip
+        return max(found, key=lambda name: found[name], default=None)
 
 
 def _lost_nodes() -> set[str]:

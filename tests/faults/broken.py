@@ -30,11 +30,23 @@ class Broken(Triplet):
             raise KeyError("what the method's author forgot")
         if self.how == "hangs":
             time.sleep(3600)
+        if self.how == "waits":
+            time.sleep(1)  # long enough to be there when another trial fills the memory
+        if self.how == "eats memory":
+            eat()
         if self.how == "dies":
             os.abort()
         if self.how == "out of memory" or (self.how == "fits a whole GPU" and gpu() < 1):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return terms
+
+
+def eat() -> None:
+    """Take memory until somebody ends this process."""
+    taken = []
+    while True:
+        taken.append(torch.ones(16 << 20, dtype=torch.int32))  # 64 MiB, touched
+        time.sleep(0.05)
 
 
 def gpu() -> float:
@@ -45,7 +57,7 @@ def gpu() -> float:
     return float(given.get("GPU", 0))
 
 
-HOW = ("works", "not finite", "raises", "hangs", "dies", "out of memory", "fits a whole GPU")
+HOW = ("works", "not finite", "raises", "hangs", "dies", "out of memory", "fits a whole GPU", "eats memory", "waits")
 SWEEP = Sweep(Broken, {"how": list(HOW)}, published={how: {"how": how} for how in HOW})
 
 if __name__ == "__main__":

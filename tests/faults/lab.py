@@ -160,6 +160,20 @@ class Lab:
         told = self.head.ssh(f'cd sbir && RAY_AUTH_MODE=disabled .venv/bin/python -c "{ask}"', check=False).stdout
         return int(told.split()[-1]) if told.split() else 0
 
+    def join(self) -> Host:
+        """One more machine, that nobody had written down: Ray is started there as on the other workers."""
+        new = Host(self.folder, len(self.hosts))
+        self.hosts.append(new)
+        new.power_on()
+        start = yaml.safe_load(self.yaml.read_text())["worker_start_ray_commands"][-1]
+        new.ssh(f"cd sbir && export PATH=$PWD/.venv/bin:$PATH RAY_HEAD_IP={self.head.address} && {start}")
+        return new
+
+    def leave(self, host: Host) -> None:
+        """Its plug is pulled for good."""
+        host.power_off()
+        self.hosts.remove(host)
+
     def _write_yaml(self) -> None:
         given = yaml.safe_load((ROOT / "deploy/lab.yaml").read_text())
         workers = [host.address for host in self.workers]

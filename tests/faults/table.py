@@ -4,6 +4,7 @@ A row is replaced by the next run of its test; a test that fails loses its row.
 """
 
 import json
+import os
 import sys
 from datetime import date
 from pathlib import Path
@@ -20,8 +21,9 @@ they check that the trials that had ended are there, unchanged and once, that ev
 trial, that the study has no trial left running, and that the kept models load and score what was logged.
 
 Times are from the fault (of a disk: from when it was mended) until what it hit had reported something new; an empty
-cell has not been measured. They were taken on a shared machine with two cores under heavy load, where starting a worker
-alone takes tens of seconds; most of a lost node's time is Ray's own limit for giving it up.
+cell has not been measured. They were taken on a shared machine with two cores, whose load (processes that wanted a
+core, the test's own too) stands beside the day; without one it was high, and starting a worker alone took tens of
+seconds. Most of a lost node's time is Ray's own limit for giving it up.
 
 | fault | what was done | what was lost | seconds until work went on | run on |
 | --- | --- | --- | ---: | --- |
@@ -42,7 +44,8 @@ class Collector:
         for name, value in report.user_properties if report.passed else []:
             if name == "fault":
                 row: dict[str, Any] = dict(value)  # type: ignore[call-overload]
-                self.rows[f"{report.nodeid} {row['fault']}"] = row | {"day": f"{date.today():%Y-%m-%d}"}
+                when = f"{date.today():%Y-%m-%d}, load {os.getloadavg()[1]:.1f}"  # of the last five minutes
+                self.rows[f"{report.nodeid} {row['fault']}"] = row | {"day": when}
 
 
 def read() -> dict[str, Any]:

@@ -1,19 +1,23 @@
 """`ray up deploy/lab.yaml` on machines made of namespaces, and what happens to a sweep there when machines break."""
 
+import json
 import shlex
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
+from sbir.training.trial import WORKER
 from tests.faults import audit
 from tests.faults.conftest import Note
 from tests.faults.lab import ROOT, Lab, until
 
 SCRIPT = "tests/faults/steady.py"
 METHOD = f"{ROOT / SCRIPT}:Steady"
-FLAGS = "--address auto --smoke --workers 2 --wandb off --set train/steps=150 --set train/eval_every=10"
+FLAGS = "--address auto --smoke --wandb off --set train/steps=150 --set train/eval_every=10"
 RAYLET = "raylet/raylet"
 TRIAL = "ray::ResourceTrainable"  # title of a process that runs a trial: what Tune makes of our class
 LONG = 400.0  # seconds that anything may take here on a busy machine
@@ -22,10 +26,10 @@ LONG = 400.0  # seconds that anything may take here on a busy machine
 class Sweep:
     """A sweep whose driver runs on the head, started over ssh."""
 
-    def __init__(self, lab: Lab, name: str, *, trials: int) -> None:
+    def __init__(self, lab: Lab, name: str, *, trials: int, workers: int = 2) -> None:
         self.lab, self.run = lab, lab.shared / name
         python = f"cd ~/sbir && RAY_AUTH_MODE=disabled .venv/bin/python {ROOT / SCRIPT}"
-        self._command = f"{python} {FLAGS} --trials {trials} --name {name}"
+        self._command = f"{python} {FLAGS} --trials {trials} --workers {workers} --name {name}"
         self.start()
 
     def start(self) -> None:
@@ -128,6 +132,33 @@ def test_a_sweep_outlives_its_nodes(up: Lab, note: Note) -> None:
     did = "Ray gave the node up, its trial was handed out again"
     note("a node's packets are dropped", did, *lost(*seen["cut"]))
     note("SIGTERM to a node, as a spot node gets it", "its trial was handed out again", *lost(*seen["spot"]))
+
+
+@pytest.mark.cluster
+@pytest.mark.faults
+def test_a_node_that_was_never_there_joins_and_gets_trials(up: Lab, note: Note) -> None:
+    sweep = Sweep(up, "joined", trials=10, workers=3)
+    sweep.until(lambda: bool(audit.finished(sweep.run)), "no trial")
+    before, started = audit.finished(sweep.run), time.monotonic()
+    new = up.join()
+    try:
+        sweep.until(lambda: reported_from(sweep.run, new.address), "no trial on the new node")
+        seconds = time.monotonic() - started
+        sweep.ends()
+        audit.check(sweep.run, before, method=METHOD)
+    finally:
+        up.leave(new)
+    did = "`ray start` there, with the head's address; the trial that waited for a place began there"
+    note("a wholly new node joins in mid-sweep", did, *lost(before, seconds))
+
+
+def reported_from(run: Path, address: str) -> bool:
+    """Whether a trial that runs on a node has reported."""
+    for worker in run.glob(f"*/*/{WORKER}"):
+        with suppress(OSError, ValueError):  # it may end at any moment
+            if json.loads(worker.read_text())["node"] == address and (worker.parent / "rows.jsonl").exists():
+                return True
+    return False
 
 
 @pytest.mark.cluster

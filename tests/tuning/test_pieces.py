@@ -285,17 +285,26 @@ def test_no_trial_stays_running_when_the_time_is_over(tmp_path: Path) -> None:
     journal.close()
 
 
-def test_only_the_trial_that_the_memory_monitor_names_answers_for_it(tmp_path: Path) -> None:
+MEMORY_MESSAGE = """2 worker(s) were killed due to the node running low on memory.
+Memory on the node (IP: 10.0.0.1, ID: 36) was 5.77GB used / 6.00GB limit (0.961589)
+Ray killed 2 worker(s) based on the killing policy
+Considered workers: [
+Selected to kill: (Actor(7a): job ID=01, required resources={}, pid=33, actual memory used=0.11GB, worker ID=a1)
+Selected to kill: (Actor(3c): job ID=01, required resources={CPU: 1}, pid=11, actual memory used=0.44GB, worker ID=a2)
+(Actor(33): job ID=01, required resources={CPU: 1}, pid=22, actual memory used=4.40GB, worker ID=a3)
+]"""  # as Ray 2.60 words it, shortened
+
+
+def test_only_the_largest_trial_of_a_node_that_is_out_of_memory_answers_for_it(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
     made = plan(tmp_path, journal)
     studies = Studies([lambda: [made]])
-    for name, pid in (("innocent", 11), ("guilty", 22)):
+    for name, pid, node in (("innocent", 11, "10.0.0.1"), ("guilty", 22, "10.0.0.1"), ("elsewhere", 22, "10.0.0.2")):
         folder = Path(studies.suggest(name)["job"]["folder"])
         folder.mkdir(parents=True)
-        (folder / "worker.json").write_text(json.dumps({"pid": pid, "node": "10.0.0.1"}))
-    message = "Memory on the node (IP: 10.0.0.1, ID: ab) where the task (actor ID: cd, name=Trial.train, pid=22, memory"
-    studies.requeue(message)
-    assert [trial.user_attrs["deaths"] for trial in made.study.trials] == [0.0, 1.0]
+        (folder / "worker.json").write_text(json.dumps({"pid": pid, "node": node}))
+    studies.requeue(MEMORY_MESSAGE)
+    assert [trial.user_attrs["deaths"] for trial in made.study.trials] == [0.0, 1.0, 0.0]
     assert not studies.live
     journal.close()
 

@@ -13,10 +13,10 @@ from sbir.report.load import DATA_SETS, load_run
 from sbir.report.page import write_joint_report
 from sbir.training.plain_json import write_json
 from sbir.tuning.extend import check_extension
-from sbir.tuning.folder import MANIFEST, SUMMARY, held_request, holds_files
+from sbir.tuning.folder import MANIFEST, SUMMARY, held_request, holds_files, new_name
 from sbir.tuning.options import Options
 from sbir.tuning.restore import restore
-from sbir.tuning.resume import check_same, new_name
+from sbir.tuning.resume import check_same
 from sbir.tuning.setup import Setup
 from sbir.tuning.sweep import Sweep
 

@@ -29,6 +29,13 @@ def open_runs(options: Options, request: dict[str, Any], *, but: str = "") -> li
     return [path for path in found if not (path / SUMMARY).exists() and held_request(path) | {but: None} == wanted]
 
 
+def new_name(options: Options) -> str:
+    """The script's name and the time, which no run has yet."""
+    stem = f"{options.script}-{datetime.now():%Y%m%d-%H%M}"
+    names = [stem, *(f"{stem}-{number}" for number in range(2, 1000))]
+    return next(name for name in names if not (options.runs / name).exists())
+
+
 def holds_files(folder: Path) -> bool:
     """Whether there is more in a folder than a run leaves that was killed before its manifest was written."""
     left = {JOURNAL, DIFF, CODE, f"{CODE}.part", f"{MANIFEST}.part"}

@@ -1,14 +1,12 @@
 """Which folder a run has: a new one, or that of a run that goes on; and whether it may go on."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from sbir.tuning.code import check_code
 from sbir.tuning.data_change import check_data, is_changed
 from sbir.tuning.extend import check_extension
-from sbir.tuning.folder import MANIFEST, SUMMARY, held_request, holds_files, open_runs
-from sbir.tuning.options import Options
+from sbir.tuning.folder import MANIFEST, SUMMARY, held_request, holds_files, new_name, open_runs
 from sbir.tuning.setup import Setup
 
 
@@ -36,13 +34,6 @@ def choose_folder(setup: Setup) -> tuple[Path, bool]:
         _check_open(folder, setup)
     check_code(folder, [one.sweep.method for one in setup.resolved], accept=options.accept_changes)
     return folder, True
-
-
-def new_name(options: Options) -> str:
-    """The script's name and the time, which no run has yet."""
-    stem = f"{options.script}-{datetime.now():%Y%m%d-%H%M}"
-    names = [stem, *(f"{stem}-{number}" for number in range(2, 1000))]
-    return next(name for name in names if not (options.runs / name).exists())
 
 
 def check_same(

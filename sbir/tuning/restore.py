@@ -18,7 +18,8 @@ def restore(options: Options, request: dict[str, Any]) -> None:
     filesystem, base = open_storage(str(options.mirror))
     _check_writable(filesystem, base, str(options.mirror))
     name = options.name or (None if open_runs(options, request) else _interrupted(filesystem, base, options, request))
-    if name is None or _read(filesystem, f"{base}/{name}/{MANIFEST}") is None:
+    manifest = None if name is None else _read(filesystem, f"{base}/{name}/{MANIFEST}")
+    if name is None or manifest is None:
         return
     folder = options.runs / name
     if not (folder / MANIFEST).exists():
@@ -26,6 +27,8 @@ def restore(options: Options, request: dict[str, Any]) -> None:
         fetch(filesystem, f"{base}/{name}", folder)
         print(f"{folder} was fetched from the mirror")
         return
+    if _num_extensions((folder / MANIFEST).read_bytes()) > _num_extensions(manifest):
+        return  # extended since the last copy, for which the journal was written anew
     there, here = _read(filesystem, f"{base}/{name}/{JOURNAL}") or b"", _whole_lines((folder / JOURNAL).read_bytes())
     if not here.startswith(_whole_lines(there)):
         raise ValueError(
@@ -67,6 +70,10 @@ def _read(filesystem: Any, path: str) -> bytes | None:
     with filesystem.open_input_stream(path) as file:
         text: bytes = file.read()
     return text
+
+
+def _num_extensions(manifest: bytes) -> int:
+    return len(json.loads(manifest).get("extensions", []))
 
 
 def _whole_lines(text: bytes) -> bytes:

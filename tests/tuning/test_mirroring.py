@@ -205,6 +205,9 @@ def test_a_run_that_is_behind_its_mirror_is_refused(tmp_path: Path) -> None:
     write(run, **{JOURNAL: "begun 0\n"})
     with pytest.raises(ValueError, match=r"the mirror's x-1 holds trials that .* lacks; move .* away"):
         restore(options, REQUEST)
+    manifest = json.loads((run / MANIFEST).read_text())
+    write(run, **{MANIFEST: json.dumps(manifest | {"extensions": [{}]})})
+    restore(options, REQUEST)  # ahead: an extension wrote the journal anew, and was not copied yet
 
 
 @pytest.mark.parametrize(

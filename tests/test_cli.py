@@ -105,5 +105,5 @@ def test_the_command_extracts_features(tmp_path: Path, ray_session: None, capsys
     assert main(["features", str(tmp_path / "data"), *words, "--out", str(tmp_path / "store")]) == 0
     captured = capsys.readouterr()
     assert captured.out == f"wrote {tmp_path / 'store'}\n"
-    assert "6 of 6 images" in captured.err
+    assert "6 of 6 items" in captured.err
     assert verify_store(tmp_path / "store").manifest["num_rows"] == 6

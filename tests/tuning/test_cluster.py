@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,14 @@ def test_trials_run_on_the_node_that_has_cores(tmp_path: Path, cluster: Any) -> 
     assert set(load_run(tmp_path / "far").trials["state"]) == {"COMPLETE"}
 
 
+def wait_for_two(cluster: Any) -> None:
+    """`Cluster.wait_for_nodes` knows only the nodes that it has started itself."""
+    end = time.monotonic() + 60
+    while sum(node["Alive"] for node in cluster.global_state.node_table()) < 2:
+        assert time.monotonic() < end, "the node did not join"
+        time.sleep(0.2)
+
+
 def test_a_run_folder_that_a_node_does_not_see_is_refused(tmp_path: Path, cluster: Any) -> None:
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-m", "true"], check=False).returncode:
         pytest.skip("needs the right to make a mount namespace, in which the node sees another folder")
@@ -52,7 +61,7 @@ def test_a_run_folder_that_a_node_does_not_see_is_refused(tmp_path: Path, cluste
     hidden = f"mount -t tmpfs none {tmp_path} && exec {ray} start --block --address={cluster.address} --num-cpus=1"
     node = subprocess.Popen(["unshare", "-m", "sh", "-c", hidden], env=ENV, stdout=subprocess.DEVNULL)
     try:
-        cluster.wait_for_nodes(2)
+        wait_for_two(cluster)
         done = sweep(tmp_path, cluster.address)
     finally:
         node.terminate()

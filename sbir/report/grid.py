@@ -109,11 +109,13 @@ def _texts(run: Run) -> dict[str, str]:
         return {}
     if "text" not in items.payload:
         return {}
+    import torch
+
+    from sbir.models.texts import texts_of
+
     rows = np.flatnonzero(items.domain == "text")
-    coded = items.payload["text"].take(rows)
-    return {
-        str(item): bytes(text).rstrip(b"\0").decode() for item, text in zip(items.item_id[rows], coded, strict=True)
-    }
+    texts = texts_of(torch.from_numpy(items.payload["text"].take(rows)))
+    return dict(zip(map(str, items.item_id[rows]), texts, strict=True))
 
 
 def _image_root(run: Run) -> Path | None:

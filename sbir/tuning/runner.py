@@ -53,12 +53,12 @@ class Runner:
             restore(setup.options, setup.request())
         self.folder, self._resumed = choose_folder(setup)
         self._journal = Journal(self.folder / folder.JOURNAL)
-        if self._resumed and not setup.options.extend:
-            take_data(self.folder, JournalStorage(self._journal), setup)
+        self._mirror: Mirror | None = None
         if self._resumed and setup.options.extend:
             self._journal = extend(self.folder, self._journal, setup)
-        self._mirror: Mirror | None = None
-        if not self._resumed:
+        elif self._resumed:
+            take_data(self.folder, JournalStorage(self._journal), setup)
+        else:
             record_code(self.folder, [one.sweep.method for one in setup.resolved])
             folder.write_manifest(self.folder, {"name": self.folder.name, **setup.describe()})
 

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from sbir.commands import (
     cite,
@@ -20,6 +21,7 @@ from sbir.commands import (
     store,
     sync,
 )
+from sbir.process import UNREAD, leave
 
 COMMANDS = (
     data,
@@ -50,10 +52,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("sbir: interrupted; an extraction goes on where it was when started again", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # nobody reads any more, as in `sbir cite | head -3`
+        return UNREAD
     except (ValueError, OSError) as error:
         print(f"sbir: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0
+
+
+def run() -> NoReturn:
+    """`main` as a program."""
+    leave(main())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,4 +74,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 LEVEL = 0.95
 MIN_CLASSES = 10  # fewer test classes give an interval, but no ground for naming a winner
@@ -29,7 +29,7 @@ def seed_interval(values: Sequence[float] | NDArray[np.float64]) -> Interval:
     found = np.asarray(values, dtype=np.float64)
     if len(found) < 2:
         raise ValueError(f"an interval over seeds needs at least 2 of them, got {len(found)}; refit over more seeds")
-    half = stats.t.ppf((1 + LEVEL) / 2, len(found) - 1) * found.std(ddof=1) / np.sqrt(len(found))
+    half = special.stdtrit(len(found) - 1, (1 + LEVEL) / 2) * found.std(ddof=1) / np.sqrt(len(found))
     mean = float(found.mean())
     return Interval(mean, mean - float(half), mean + float(half))
 
@@ -82,7 +82,7 @@ def few_classes(count: int) -> float:
     """
     if count < 2:
         return 1.0
-    tails = stats.t.ppf((1 + LEVEL) / 2, count - 1) / stats.norm.ppf((1 + LEVEL) / 2)
+    tails = special.stdtrit(count - 1, (1 + LEVEL) / 2) / special.ndtri((1 + LEVEL) / 2)
     return float(tails * np.sqrt(count / (count - 1)))
 
 

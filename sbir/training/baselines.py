@@ -1,6 +1,6 @@
 """The baselines that stand in every table, fitted and scored as every other method is."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -65,6 +65,8 @@ def score_baselines(
     protocol: Protocol,
     feature_dim: int | None = None,
     untrained: Sequence[Untrained] = (),
+    *,
+    each: Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]] = map,
 ) -> list[Baseline]:
     """What needs no training, each row on validation and, fitted on train + val, on test.
 
@@ -72,7 +74,7 @@ def score_baselines(
     photos; of sides whose features have different widths the ridge alone. Where the protocol centres all embeddings,
     raw features are mean removed: they have no row of their own. Where `untrained` networks are given, they stand
     first, and with them the raw pixels and a linear map between those, or the linear maps from words and pixels to
-    labels where they take texts.
+    labels where they take texts. Fits are scored through `each`, which is as `map` and may do several at once.
     """
 
     def score(candidates: _Candidates, settings: Mapping[str, Any], part: Part) -> Retrieval:
@@ -83,13 +85,24 @@ def score_baselines(
         feed = make_feed(columns, rows, method.query_columns, method.gallery_columns, transforms)
         return evaluate(build(method, feed, Settings(settings, TrainSettings(), transforms), 0), feed, protocol)
 
-    found = []
+    def means(fit: tuple[_Candidates, Mapping[str, Any]]) -> Mapping[str, float]:
+        return score(*fit, "val").means
+
+    def test(fit: tuple[_Candidates, Mapping[str, Any]]) -> Retrieval:
+        return score(*fit, "test")
+
     rows = partition(columns.items, split, protocol, "val")
-    for one in _candidates(columns, rows, protocol, feature_dim, untrained):
-        scored = [(score(one, settings, "val"), settings) for settings in one.settings]
-        val, settings = max(scored, key=lambda pair: pair[0].means[protocol.select])
-        found.append(Baseline(one.row, one.given, val.means, score(one, settings, "test"), settings))
-    return found
+    candidates = list(_candidates(columns, rows, protocol, feature_dim, untrained))
+    fits = [(one, settings) for one in candidates for settings in one.settings]
+    scored = list(zip(fits, each(means, fits), strict=True))
+    best = [
+        max((pair for pair in scored if pair[0][0] is one), key=lambda pair: pair[1][protocol.select])
+        for one in candidates
+    ]
+    return [
+        Baseline(one.row, one.given, val, retrieval, settings)
+        for ((one, settings), val), retrieval in zip(best, each(test, [fit for fit, _ in best]), strict=True)
+    ]
 
 
 def _candidates(

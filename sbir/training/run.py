@@ -1,6 +1,7 @@
 """One trial from its first step to its last, without Ray: a search trial on train, or a finalist on train and val."""
 
 import json
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -25,6 +26,7 @@ from sbir.training.plain_json import write_json
 from sbir.training.settings import Settings, group
 
 SAVE_EVERY = 20.0  # seconds of work between two checkpoints: what a killed trial repeats at most
+_GENERATOR = threading.Lock()  # torch's, which all threads of a process share
 CHECKPOINT = "last.pt"  # in a trial's folder until it has ended
 Row = dict[str, Any]
 
@@ -209,11 +211,20 @@ class Source(Run):
 
 def build(method: type[Method], feed: Feed, settings: Settings, seed: int) -> Method:
     """A method on the feed's device: its first weights depend on the seed alone, and closed forms are fitted."""
-    torch.manual_seed(mix(seed))
-    built = method(feed.spec(), **settings.method).to(feed.columns.device)
-    if type(built).fit is not Method.fit:
-        built.fit(feed.train_rows(method.fit_columns))
+    with _GENERATOR:
+        torch.manual_seed(mix(seed))
+        built = method(feed.spec(), **settings.method).to(feed.columns.device)
+        closed = not list(built.parameters())
+        if not closed:
+            _fit(built, feed)
+    if closed:  # draws nothing
+        _fit(built, feed)
     return built
+
+
+def _fit(method: Method, feed: Feed) -> None:
+    if type(method).fit is not Method.fit:
+        method.fit(feed.train_rows(method.fit_columns))
 
 
 def save_finalist(folder: Path, run: Run, protocol: Protocol, result: Retrieval) -> None:

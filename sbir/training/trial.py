@@ -1,6 +1,7 @@
 """The Tune trainable: a worker keeps its process, device and data, and takes one trial after the other."""
 
 import faulthandler
+import gc
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -45,6 +46,7 @@ class Trial(tune.Trainable):  # type: ignore[misc, unused-ignore]
         """Called once per process; `reset_config` serves every further trial."""
         torch.set_num_threads(constants.threads)
         keep_freed_memory()
+        gc.freeze()  # what is there now stays, and need not be walked between two trials
         self._constants = constants
         self._source = {"store": shared.path, "backbone": shared.manifest["backbone"]}
         self._splits: dict[str, tuple[Split, Protocol]] = {}
@@ -56,6 +58,7 @@ class Trial(tune.Trainable):  # type: ignore[misc, unused-ignore]
         """Take the next trial; it is built in `step`, where its errors are caught."""
         self._job = Job(**new_config["job"])
         self._run: Run | None = None
+        gc.collect()
         return_freed_memory()
         return True
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from sbir.tuning import quiet  # isort: skip  (before Ray is imported)
+from sbir.process import leave
 from sbir.tuning import job
 from sbir.tuning.collect import choose, sweeps_in
 from sbir.tuning.data_sets import DataSets
@@ -26,20 +27,25 @@ def main(*sweeps: Sweep, doc: str | None = None, argv: Sequence[str] | None = No
     Exit status: 0 when the sweep did its job, 1 when no trial finished, 2 on bad input (one line on standard error),
     130 when a signal stopped it (the same command goes on).
     """
+    status = _status(sweeps, doc, argv, trials)
+    if argv is None:
+        leave(status)
+    sys.exit(status)
+
+
+def _status(sweeps: Sequence[Sweep], doc: str | None, argv: Sequence[str] | None, trials: int) -> int:
     script = Path(sys.argv[0]).stem if argv is None else sweeps[0].name
     try:
         options = parse(script, doc, argv, trials=trials)
         added = [sweep for path in options.also for sweep in sweeps_in(path)]
         chosen = choose([*sweeps, *added], options.methods)
-        if is_outside(options.address):
-            sys.exit(job.run(options, argv))
-        sys.exit(run(chosen, options))
+        return job.run(options, argv) if is_outside(options.address) else run(chosen, options)
     except (ValueError, OSError) as error:
         print(f"{script}: error: {error}", file=sys.stderr)
-        sys.exit(2)
+        return 2
     except KeyboardInterrupt:
         print(f"{script}: stopped before any trial; nothing is lost", file=sys.stderr)
-        sys.exit(STOPPED)
+        return STOPPED
 
 
 def run(sweeps: Sequence[Sweep], options: Options) -> int:

@@ -1,13 +1,9 @@
 """One sweep from the checked request to the written report."""
 
-import os
 import shutil
-import sys
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 
 import torch
@@ -34,6 +30,7 @@ from sbir.tuning.restore import restore
 from sbir.tuning.resume import choose_folder
 from sbir.tuning.rungs import Rungs, rung_levels
 from sbir.tuning.setup import THREADS, Setup
+from sbir.tuning.spare import SpareCores
 from sbir.tuning.studies import Studies
 from sbir.tuning.summary import write_tables
 from sbir.tuning.tune import ClusterError, Slots, check_shared, ray_session, run_trials
@@ -76,15 +73,13 @@ class Runner:
         limit = setup.options.time_limit
         deadline = None if limit is None else self._started[0] + 60 * limit
         studies = Studies([phases.search, phases.finals], deadline)
-        with self._ray() as slots:
+        with SpareCores() as spare, self._ray() as slots:
             folder.note_device(self.folder, slots.device)
             self._mirror = self._mirrored()
             shared = share(setup.store, setup.columns)
-            # Closed forms take a minute at full width: they are solved beside the trials, mostly when a core has none,
-            # since a phase ends or the finalists are odd in number.
-            with ThreadPoolExecutor(1) as beside:
-                baselines = beside.submit(self._baselines)
-                self._run_trials(studies, slots, shared)
+            baselines = spare.submit(lambda: self._baselines(spare))
+            self._run_trials(studies, slots, shared)
+            spare.trials_ended()
         if not finish.count_states(studies.all_plans)["complete"]:
             print("no trial came to its end; see the reasons in the trials' table of the journal")
             return 1
@@ -119,16 +114,13 @@ class Runner:
             return None
         return Mirror(self.folder, uri, every, mark=folder.SUMMARY, first=(folder.JOURNAL, trial_run.CHECKPOINT))
 
-    def _baselines(self) -> tuple[list[Baseline], dict[str, list[Baseline]]]:
-        """On the run's split, and on each of `--splits`, in a thread that takes what trials leave of the cores."""
-        if sys.platform == "linux":
-            with suppress(PermissionError):  # some containers forbid it
-                os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
+    def _baselines(self, spare: SpareCores) -> tuple[list[Baseline], dict[str, list[Baseline]]]:
+        """On the run's split, and on each of `--splits`."""
         setup, columns = self.setup, Columns(self.setup.items)
         given = setup.feature_dim, setup.untrained
-        own = score_baselines(columns, setup.split, setup.protocol, *given)
+        own = score_baselines(columns, setup.split, setup.protocol, *given, each=spare.map)
         others = {
-            spec: score_baselines(columns, *other_split(setup.items, spec, setup.protocol), *given)
+            spec: score_baselines(columns, *other_split(setup.items, spec, setup.protocol), *given, each=spare.map)
             for spec in other_splits(setup.options.splits)
         }
         return own, others

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -50,6 +51,19 @@ def test_no_declared_row_is_of_full_size_at_demo_scale(sweep: Sweep) -> None:
         for key in scaled:
             unused = row.settings.get("method/decoder") == "deterministic" and key == "method/latent"
             assert unused or full_key(key, sweep.method) in row.settings, (row.label, key)
+
+
+def test_an_ablation_differs_from_what_the_user_set() -> None:
+    wanted: dict[str, list[Any]] = {"latent": [256], "margin2": [5.0], "dropout": [0.1, 0.2], "train/steps": [7]}
+    resolved = Resolved(next(one for one in sweeps() if one.name == "cross_modal"), scale="demo", wanted=wanted)
+    best, *others = resolved.ablation()
+    settings = resolved.constants | best.settings
+    assert [settings[f"method/{key}"] for key in ("latent", "margin2", "dropout")] == [256, 5.0, 0.1]
+    assert settings["train/steps"] == 7
+    labels = [row.label for row in others]
+    assert "method/dropout=0.2" in labels
+    assert not any("latent" in label or "margin2" in label or label == "method/dropout=0.0" for label in labels)
+    assert all(row.settings["method/latent"] == 256 for row in others)
 
 
 def test_sweeps_have_names_of_their_own() -> None:

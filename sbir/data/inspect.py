@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from sbir.data.items import Array, Indices
+from sbir.data.items import Items
 from sbir.data.store import Store
+from sbir.types import Domain
 
 
 def describe(store: Store) -> str:
@@ -22,7 +23,11 @@ def describe(store: Store) -> str:
         "rows": f"{manifest['num_rows']} ({domains})",
         "columns": columns,
         "classes": len(manifest["class_names"]),
-        "paired sketches": int(_paired(items.domain, items.instance_id)),
+        **{
+            f"paired {'sketches' if query == 'sketch' else 'texts'}": _paired(query, items)
+            for query in ("sketch", "text")
+            if query in manifest["num_rows_by_domain"]
+        },
         "stored split": ", ".join(f"{name or 'unassigned'}: {count} classes" for name, count in parts.items()),
         "given": manifest["given"],
         "size": f"{store.num_bytes / 1e6:.1f} MB in {len(store.files)} file(s)",
@@ -32,6 +37,6 @@ def describe(store: Store) -> str:
     return "\n".join(f"{name + ':':17}{value}" for name, value in lines.items())
 
 
-def _paired(domain: Array, instance_id: Indices) -> int:
-    photos = instance_id[(domain == "photo") & (instance_id >= 0)]
-    return int((np.isin(instance_id, photos) & (domain == "sketch")).sum())
+def _paired(query: Domain, items: Items) -> int:
+    photos = items.instance_id[(items.domain == "photo") & (items.instance_id >= 0)]
+    return int((np.isin(items.instance_id, photos) & (items.domain == query)).sum())

@@ -4,7 +4,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -81,12 +81,15 @@ class Resolved:
         return [row.label for row in self.rows if (row.settings.get("data/feature_dim") or 0) > width]
 
     def ablation(self) -> list[Declared]:
-        """The pinned best setting, and every setting that differs from it in one axis of choices."""
+        """The pinned best setting, with what the user set, and every setting that differs in one axis of choices."""
         if not self.sweep.best:
             rule = "--stage ablate needs a setting to differ from"
             raise ValueError(f"{rule}, sweep {self.sweep.name} declares none; pin one with Sweep(best=...)")
-        best = self._declared("best", self.sweep.best)
-        rows, defaults = [best], self._defaults()
+        best, defaults = self._declared("best", self.sweep.best), self._defaults()
+        named = defaults | best.settings
+        given = {key: values[0] for key, values in self._wanted.items() if named.get(key) not in values}
+        best = replace(best, settings=best.settings | given)
+        rows = [best]
         for key, domain in self.axes.items():
             choices = domain if isinstance(domain, list) else []
             others = [choice for choice in choices if choice != best.settings.get(key, defaults.get(key))]

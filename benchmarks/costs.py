@@ -31,9 +31,9 @@ from sbir.data.feed import Columns
 from sbir.data.loader import Shared
 from sbir.data.protocol import make_protocol
 from sbir.data.splits import assign
+from sbir.memory import keep_freed_memory
 from sbir.models.cross_modal import CrossModal
 from sbir.training.baselines import score_baselines
-from sbir.training.memory import keep_freed_memory
 from sbir.training.run import Job, Run
 
 SETTINGS = {

@@ -29,7 +29,7 @@ from sbir.data.feed import Columns
 from sbir.data.items import Items, Payload
 from sbir.data.loader import Shared, share
 from sbir.data.store_write import write_store
-from sbir.training.memory import keep_freed_memory
+from sbir.memory import keep_freed_memory
 
 WIDTH, BATCH, BATCHES = 5568, 64, 100
 

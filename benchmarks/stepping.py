@@ -26,11 +26,11 @@ from sbir.data.feed import Columns, Feed, make_feed
 from sbir.data.items import Items, Payload
 from sbir.data.protocol import Partition
 from sbir.data.transform import TransformSettings
+from sbir.memory import keep_freed_memory
 from sbir.models.cross_modal import CrossModal
 from sbir.models.cvae import CVAE
 from sbir.models.method import Method
 from sbir.training.loop import Loop, TrainSettings
-from sbir.training.memory import keep_freed_memory
 from sbir.types import Batch
 
 WIDTH, CLASSES, EACH, BATCH = 5568, 20, 40, 64

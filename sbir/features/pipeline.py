@@ -18,6 +18,7 @@ from sbir.data.strokes import pen_points
 from sbir.features.backbones import Backbone, State, features
 from sbir.features.recipe import Recipe, feature_name
 from sbir.features.texts import TextEncoder, TextState
+from sbir.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from ray.data import Dataset as RayDataset
@@ -166,6 +167,7 @@ class _Extractor:
         import torch
 
         torch.set_num_threads(1)  # one actor a core: more threads would fight
+        keep_freed_memory()
         self._recipe, self._decode, self._device = recipe, decode, "cuda" if ray.get_gpu_ids() else "cpu"
         built = [
             backbone.build(ray.get(state) if state else None)
@@ -194,6 +196,7 @@ class _TextExtractor:
         import torch
 
         torch.set_num_threads(1)
+        keep_freed_memory()
         self._dtype, self._encoder = dtype, TextEncoder(ray.get(state[0]), "cuda" if ray.get_gpu_ids() else "cpu")
 
     def __call__(self, batch: Table) -> Table:

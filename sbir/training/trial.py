@@ -17,9 +17,9 @@ from sbir.data.feed import Columns
 from sbir.data.loader import Shared
 from sbir.data.protocol import Protocol, other_split
 from sbir.data.splits import Split
+from sbir.memory import keep_freed_memory, return_freed_memory
 from sbir.models.method import Method
 from sbir.training.checkpoint import write_problem
-from sbir.training.memory import keep_freed_memory, return_freed_memory
 from sbir.training.plain_json import as_json
 from sbir.training.run import Job, Refit, Run, Source
 

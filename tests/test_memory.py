@@ -8,7 +8,7 @@ import pytest
 PROGRAM = """
 import resource, sys
 import numpy as np
-from sbir.training.memory import keep_freed_memory, return_freed_memory
+from sbir.memory import keep_freed_memory, return_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 def use():

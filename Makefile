@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .PHONY: sweep test clean
+unexport PYTHONDONTWRITEBYTECODE  # tests and sweeps start many processes, and each would compile what it imports
 
 sweep: $(VENV)/.ready
 	$(BIN)/python sweeps/cross_modal.py
@@ -12,7 +13,7 @@ test: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=12
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -1,10 +1,14 @@
 """Fixtures that several rooms' tests share."""
 
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
 import torch
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)  # workers share the cores
 
 
 @pytest.fixture

@@ -3,13 +3,11 @@
 import json
 import runpy
 import sys
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from sbir.training.settings import full_key, method_settings
 from sbir.tuning.space import Resolved
@@ -71,15 +69,7 @@ def test_sweeps_have_names_of_their_own() -> None:
     assert sorted(set(names)) == sorted(names)
 
 
-@pytest.fixture
-def threads() -> Iterator[None]:
-    """A sweep computes its baselines on one thread."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("ray_session", "threads")  # scripts start no Ray of their own where one runs
+@pytest.mark.usefixtures("ray_session", "one_thread")  # scripts start no Ray of their own where one runs
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_a_sweep_script_runs_to_its_table_and_no_trial_fails(
     script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -53,8 +53,9 @@ class Mirror:
 
     def _tell(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            print(line.decode(errors="replace").rstrip())
+        with self._process.stdout as said:
+            for line in said:
+                print(line.decode(errors="replace").rstrip())
 
 
 class Copy:

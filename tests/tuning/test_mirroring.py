@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +11,12 @@ from pyarrow import fs
 
 from sbir.training.run import CHECKPOINT
 from sbir.tuning.folder import JOURNAL, MANIFEST, SUMMARY
+from sbir.tuning.main import main
 from sbir.tuning.mirror import Copy, fetch, listing, open_storage
 from sbir.tuning.options import parse
 from sbir.tuning.restore import restore
+from sweeps import closed_forms
 
-ROOT = Path(__file__).parents[2]
 REQUEST = {"trials": 3}
 
 
@@ -230,18 +229,26 @@ def test_storage_is_named_by_a_uri_and_a_missing_folder_is_empty(tmp_path: Path)
     assert listing(filesystem, base) == []
 
 
-def test_a_sweep_is_mirrored_and_comes_back_where_it_is_lost(tmp_path: Path) -> None:
-    script = [sys.executable, str(ROOT / "sweeps/closed_forms.py"), "--smoke", "--workers", "1", "--wandb", "off"]
-    command = [*script, "--name", "run", "--runs", "runs", "--mirror", (tmp_path / "there").as_uri()]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
+@pytest.mark.usefixtures("ray_session", "one_thread")
+def test_a_sweep_is_mirrored_and_comes_back_where_it_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    argv = ["--smoke", "--workers", "1", "--wandb", "off", "--name", "run", "--runs", "runs"]
+    argv += ["--mirror", (tmp_path / "there").as_uri()]
+    with pytest.raises(SystemExit) as ended:
+        main(closed_forms.DIRECT, closed_forms.ESZSL_SWEEP, closed_forms.SAE_SWEEP, argv=argv)
+    said = capsys.readouterr()
+    assert ended.value.code == 0, said.out + said.err
     run, there = tmp_path / "runs/run", tmp_path / "there/run"
     names = {path.relative_to(run) for path in run.rglob("*") if path.is_file()}
     assert {path.relative_to(there) for path in there.rglob("*") if path.is_file()} == names
     assert all((there / name).read_bytes() == (run / name).read_bytes() for name in names)
     shutil.rmtree(tmp_path / "runs")
-    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
-    assert again.returncode == 2
-    assert "was fetched from the mirror" in again.stdout
-    assert "is finished" in again.stderr
+    with pytest.raises(SystemExit) as ended:
+        main(closed_forms.DIRECT, closed_forms.ESZSL_SWEEP, closed_forms.SAE_SWEEP, argv=argv)
+    said = capsys.readouterr()
+    assert ended.value.code == 2
+    assert "was fetched from the mirror" in said.out
+    assert "is finished" in said.err
     assert {path.relative_to(run) for path in run.rglob("*") if path.is_file()} == names

@@ -16,12 +16,16 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from sbir.tracking.rows import read_rows
+from sbir.tuning.main import main, run
+from sbir.tuning.options import parse
+from sweeps import cross_modal
 
 ROOT = Path(__file__).parents[2]
 SWEEPS = ROOT / "sweeps"
 SWEEP = [sys.executable, str(SWEEPS / "cross_modal.py"), "--smoke", "--workers", "1", "--trials", "6"]
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 LONGER = ["--set", "train/steps=60"]
+STOPS = ((6, signal.SIGKILL), (34, signal.SIGINT), (40, signal.SIGTERM), (60, signal.SIGKILL))  # after new lines
 
 
 def start(folder: Path, name: str, *more: str, script: str = "cross_modal.py") -> "subprocess.Popen[bytes]":
@@ -57,9 +61,15 @@ def summary(folder: Path, name: str) -> dict[str, Any]:
 def interrupt(
     folder: Path, name: str, lines: int, how: signal.Signals, *more: str, script: str = "cross_modal.py"
 ) -> int:
-    process = start(folder, name, *more, script=script)
+    """Send a signal after so many new lines of the journal; the exit status."""
     journal = folder / name / "study.journal"
-    while process.poll() is None and (not journal.exists() or journal.read_bytes().count(b"\n") < lines):
+
+    def length() -> int:
+        return journal.read_bytes().count(b"\n") if journal.exists() else 0
+
+    enough = length() + lines
+    process = start(folder, name, *more, script=script)
+    while process.poll() is None and length() < enough:
         time.sleep(0.002)
     process.send_signal(how)
     return process.wait(timeout=300)
@@ -82,38 +92,48 @@ def test_a_sweep_leaves_everything_that_is_documented(whole: Path) -> None:
     assert rows == ["chance", "raw", "mean removed", "ridge", "Procrustes", "CMDT", "ceiling"]
 
 
+def test_a_sweep_that_is_killed_and_stopped_goes_on_as_if_nothing_had_happened(whole: Path) -> None:
+    """Another process, or five of them, come with the same seed to the same summary."""
+    for lines, how in STOPS:
+        status = interrupt(whole, "broken", lines, how)
+        assert not (whole / "broken/summary.json").exists()
+        if how == signal.SIGKILL:
+            assert status == -how
+        else:
+            assert status == 130
+            assert "the same command goes on" in (whole / "broken.out").read_text()
+    finish(whole, "broken")
+    assert trials(whole, "broken") == trials(whole, "whole")
+    assert summary(whole, "broken") == summary(whole, "whole")
+
+
+def test_a_run_folder_of_another_sweep_is_refused(whole: Path) -> None:
+    command = [*SWEEP, "--name", "whole", "--runs", str(whole)]
+    done = subprocess.run(command, cwd=whole, env=ENV, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 2
+    assert "differs" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+@pytest.mark.usefixtures("ray_session", "one_thread")
 def test_one_configuration_is_one_trial_with_the_lambda_that_was_set(tmp_path: Path) -> None:
     one = {
         "latent": 128, "decode": "s", "dropout": 0.0, "deeper": "false", "ranking": "siamese", "margin2": 10,
         "ranking_weight": 1, "image_weight": 1, "kl_weight": 1, "orthogonality_weight": 0, "train/lr": 0.001,
         "eval/lambda": 0.3,
     }  # fmt: skip
-    finish(tmp_path, "one", *(word for key, value in one.items() for word in ("--set", f"{key}={value}")))
+    settings = [word for key, value in one.items() for word in ("--set", f"{key}={value}")]
+    flags = [*SWEEP[2:], *LONGER, *settings, "--name", "one", "--runs", str(tmp_path)]
+    assert run([cross_modal.SWEEP], parse("cross_modal", None, flags)) == 0
     states = trials(tmp_path, "one")
     assert [state for state, *_ in states.values()] == ["COMPLETE", "COMPLETE"]  # the trial and its one refit
     assert {row["lambda"] for row in read_rows(tmp_path / "one/trials/cross_modal-0")} == {"0.3"}
     assert summary(tmp_path, "one")["best"]["lambda"] == "0.3"
 
 
-def test_the_same_seed_gives_the_same_summary(whole: Path) -> None:
-    finish(whole, "again")
-    assert summary(whole, "again") == summary(whole, "whole")
-
-
-@pytest.mark.parametrize("lines", [6, 60])
-def test_a_killed_sweep_goes_on_as_if_nothing_had_happened(whole: Path, lines: int) -> None:
-    name = f"killed{lines}"
-    interrupt(whole, name, lines, signal.SIGKILL)
-    assert not (whole / name / "summary.json").exists()
-    finish(whole, name)
-    assert trials(whole, name) == trials(whole, "whole")
-    assert summary(whole, name) == summary(whole, "whole")
-    assert not any(state == "RUNNING" for state, *_ in trials(whole, name).values())
-
-
 def test_several_methods_keep_their_budgets_when_the_driver_is_killed_twice(tmp_path: Path) -> None:
     methods = ["--methods", "siamese_1,cvae,direct_regression", "--trials", "3", "--workers", "2"]
-    for lines in (25, 60):
+    for lines in (25, 35):
         assert interrupt(tmp_path, "all", lines, signal.SIGKILL, *methods, script="all_methods.py") == -signal.SIGKILL
     finish(tmp_path, "all", *methods, script="all_methods.py")
     found = summary(tmp_path, "all")
@@ -132,15 +152,7 @@ def test_several_methods_keep_their_budgets_when_the_driver_is_killed_twice(tmp_
     }
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_sweep_says_how_to_go_on_and_exits_130(whole: Path, how: signal.Signals) -> None:
-    name = f"stopped{how}"
-    assert interrupt(whole, name, 40, how) == 130
-    assert "the same command goes on" in (whole / f"{name}.out").read_text()
-    finish(whole, name)
-    assert trials(whole, name) == trials(whole, "whole")
-
-
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(
     ("flags", "error"),
     [
@@ -154,19 +166,19 @@ def test_an_interrupted_sweep_says_how_to_go_on_and_exits_130(whole: Path, how: 
         (["--address", "ray://x:1"], "ray://"),
     ],
 )
-def test_bad_input_is_one_line_and_status_2_and_leaves_nothing(tmp_path: Path, flags: list[str], error: str) -> None:
-    done = subprocess.run(
-        [*SWEEP, *flags], cwd=tmp_path, env=ENV, capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 2, done.stderr
-    assert error in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+def test_bad_input_is_one_line_and_status_2_and_leaves_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    flags: list[str],
+    error: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(cross_modal.SWEEP, argv=[*SWEEP[2:], *flags])
+    said = capfd.readouterr().err
+    assert ended.value.code == 2, said
+    assert error in said
+    assert len(said.strip().splitlines()) == 1, said
     left = [path.name for path in (tmp_path / "runs").iterdir()] if (tmp_path / "runs").exists() else []
     assert set(left) <= {"smoke-data"}
-
-
-def test_a_run_folder_of_another_sweep_is_refused(whole: Path) -> None:
-    command = [*SWEEP, "--name", "whole", "--runs", str(whole)]
-    done = subprocess.run(command, cwd=whole, env=ENV, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 2
-    assert "differs" in done.stderr

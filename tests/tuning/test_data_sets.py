@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from sbir.tuning.options import parse
 from sweeps.closed_forms import DIRECT
 
 ROOT = Path(__file__).parents[2]
+SCRIPT = str(ROOT / "sweeps/closed_forms.py")
 FLAGS = ["--methods", "direct_regression", "--smoke", "--workers", "1", "--wandb", "off"]
 
 
@@ -33,7 +35,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(place: Path, *flags: str) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, str(ROOT / "sweeps/closed_forms.py"), *FLAGS, *flags]
+    command = [sys.executable, SCRIPT, *FLAGS, *flags]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     with (place / "output").open("w") as output:
         return subprocess.Popen(command, cwd=place, env=env, stdout=output, stderr=subprocess.STDOUT)
@@ -43,8 +45,9 @@ def data(place: Path, *names: str) -> list[str]:
     return [word for name in names or ("shoes", "chairs") for word in ("--data", str(place / name))]
 
 
+@pytest.mark.usefixtures("ray_session", "one_thread")
 def test_a_killed_whole_goes_on_with_what_is_left_and_ends_in_one_table_of_all(
-    place: Path, capsys: pytest.CaptureFixture[str]
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     begun = start(place, *data(place))
     while begun.poll() is None and not list(place.glob("runs/*-chairs/study.journal")):
@@ -56,9 +59,13 @@ def test_a_killed_whole_goes_on_with_what_is_left_and_ends_in_one_table_of_all(
     first = (shoes / "study.journal").read_bytes()
     assert not (chairs / "summary.json").exists()
 
-    assert start(place, *data(place)).wait(timeout=300) == 0, (place / "output").read_text()
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(sys, "argv", [SCRIPT, *FLAGS, *data(place)])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(SCRIPT, run_name="__main__")
+    text, said = capsys.readouterr()
+    assert ended.value.code == 0, text + said
     assert (shoes / "study.journal").read_bytes() == first  # it was not run again
-    text = (place / "output").read_text()
     assert "data set 1 of 2" in text
     assert f"finished before, runs/{shoes.name}" in text
     assert "data set 2 of 2" in text

@@ -1,7 +1,11 @@
 """How a process ends: with its status, its output, what it had registered; at once."""
 
+import runpy
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 ENDS = """
 import atexit, sys, threading
@@ -24,6 +28,14 @@ def ended(more: str = "") -> tuple[int, str]:
 
 def test_output_and_what_is_registered_come_out_and_objects_are_left() -> None:
     assert ended() == (3, "outregistered\n")
+
+
+def test_a_program_that_runs_a_script_within_itself_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("from sbir.process import leave; leave(3)")
+    monkeypatch.setattr(sys, "argv", [str(script)])
+    with pytest.raises(SystemExit, match="3"):
+        runpy.run_path(str(script), run_name="__main__")
 
 
 def test_another_thread_is_waited_for() -> None:

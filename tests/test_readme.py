@@ -69,7 +69,7 @@ def linked(words: list[str]) -> list[str]:
         shorter = [word for word in SHORTER if word not in words]
         return [sys.executable, script, *words[2:], *shorter, *(FEWER if "all_methods" in script else [])]
     assert words[0] == "sbir", f"the README's commands are python, sbir and make, got {words}"
-    return [sys.executable, "-m", "sbir.cli", *words[1:]]
+    return [str(Path(sys.executable).with_name("sbir")), *words[1:]]
 
 
 @pytest.fixture(scope="module")

@@ -46,7 +46,6 @@ class Trial(tune.Trainable):  # type: ignore[misc, unused-ignore]
         """Called once per process; `reset_config` serves every further trial."""
         torch.set_num_threads(constants.threads)
         keep_freed_memory()
-        gc.freeze()  # what is there now stays, and need not be walked between two trials
         self._constants = constants
         self._source = {"store": shared.path, "backbone": shared.manifest["backbone"]}
         self._splits: dict[str, tuple[Split, Protocol]] = {}
@@ -59,6 +58,7 @@ class Trial(tune.Trainable):  # type: ignore[misc, unused-ignore]
         self._job = Job(**new_config["job"])
         self._run: Run | None = None
         gc.collect()
+        gc.freeze()  # modules, of which the first trial imported more: from now on they are not walked again
         return_freed_memory()
         return True
 

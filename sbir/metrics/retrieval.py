@@ -28,6 +28,8 @@ from sbir.metrics.identity import (
 )
 from sbir.types import Distance, Views
 
+AT_ONCE = 2**24  # distances on a GPU: 64 MB
+
 
 @dataclass(frozen=True)
 class Retrieval:
@@ -54,15 +56,16 @@ def retrieve(
     select: str,
     fusion: str | None = None,
     keep: int = 200,
-    chunk: int = 128,
+    chunk: int | None = None,
     recall: Sequence[int] = (),
 ) -> Retrieval:
     """Score Q queries against G gallery items, embedded into the same one or two views, (Q, d) and (G, d) each.
 
     Two views are fused late: the whole grid FUSIONS is scored by `select` in one pass over the distances and the best
     is taken (the first of equals), unless `fusion` fixes it; then nothing else is looked at. `keep` is the length of
-    the `top` lists; `chunk` bounds the memory to about `chunk` x G floats a view and changes no figure. With "hamming"
-    the entries of the one view are -1 and +1. `recall` are further ranks n, none of them beyond the gallery: whether
+    the `top` lists; `chunk` bounds the memory to about `chunk` x G floats a view and changes no figure (default 128;
+    on a GPU, which small pieces of work keep waiting, up to 1024). With "hamming" the entries of the one view are -1
+    and +1. `recall` are further ranks n, none of them beyond the gallery: whether
     something relevant is among the first n (Recall@n of deep metric learning).
     """
     if distance == "hamming":
@@ -71,6 +74,9 @@ def retrieve(
         )
     _check_views(query, gallery, query_ids, gallery_ids)
     _check_ranks(k, recall, num_candidates(query_ids, gallery_ids))
+    if chunk is None:
+        on_cpu = next(iter(query.values())).device.type == "cpu"
+        chunk = 128 if on_cpu else max(128, min(1024, AT_ONCE // len(gallery_ids.labels)))
     ranking = _Ranking(query, gallery, query_ids, gallery_ids, distance=distance, k=k, chunk=chunk, recall=recall)
     _check_metric(select, ranking.names)
     if fusion is not None and len(query) == 1:
@@ -129,8 +135,8 @@ class _Ranking:
             relevant = self._relevant(start, stop)
             for name in FUSIONS:
                 ranked_ones = self._ranked(fuse(first, second, name), relevant, start, depth)
-                values[name].append(score(ranked_ones).cpu())
-        return {name: torch.cat(parts).mean().item() for name, parts in values.items()}
+                values[name].append(score(ranked_ones))
+        return {name: torch.cat(parts).cpu().mean().item() for name, parts in values.items()}
 
     def full(self, fusion: str | None, keep: int) -> tuple[dict[str, Tensor], Tensor]:
         """All metrics, (Q,) each, and the top lists of one fusion."""
@@ -143,10 +149,10 @@ class _Ranking:
             distances = [view.rows(start, stop) for view in self.views]
             fused = distances[0] if fusion is None else fuse(distances[0], distances[1], fusion)
             ranked_ones = self._ranked(fused, self._relevant(start, stop), start, deepest)
-            top.append(ranked_ones.positions[:, :keep].cpu())
+            top.append(ranked_ones.positions[:, :keep].clone())
             for name, (score, _) in scores.items():
-                values[name].append(score(ranked_ones).cpu())
-        return {name: torch.cat(parts) for name, parts in values.items()}, torch.cat(top)
+                values[name].append(score(ranked_ones))
+        return {name: torch.cat(parts).cpu() for name, parts in values.items()}, torch.cat(top).cpu()
 
     def _metric(self, name: str) -> tuple[Callable[["_Ranked"], Tensor], int]:
         """A metric of ranked queries, and how many ranks it needs."""

@@ -30,7 +30,8 @@ from sbir.memory import keep_freed_memory
 from sbir.models.cross_modal import CrossModal
 from sbir.models.cvae import CVAE
 from sbir.models.method import Method
-from sbir.training.loop import Loop, TrainSettings
+from sbir.training.loop import Loop
+from sbir.training.train_settings import TrainSettings
 from sbir.types import Batch
 
 WIDTH, CLASSES, EACH, BATCH = 5568, 20, 40, 64

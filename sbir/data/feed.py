@@ -1,6 +1,6 @@
 """From store rows to tensors on a device: training batches, and whole sides for evaluation."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -52,10 +52,14 @@ class Columns:
         column = self.stored(column, rows)
         if self.device.type == "cpu":
             return _gather(self.items, column, rows)
+        return self.resident(column).index_select(0, torch.from_numpy(rows).to(self.device))
+
+    def resident(self, column: str) -> Tensor:
+        """A whole column of the store on the device, (n, ...), moved there when it is first asked for."""
         if column not in self._resident:
             everything = np.arange(len(self.items.class_id))
             self._resident[column] = _gather(self.items, column, everything).to(self.device)
-        return self._resident[column].index_select(0, torch.from_numpy(rows).to(self.device))
+        return self._resident[column]
 
 
 def _gather(items: Items, column: str, rows: Indices) -> Tensor:
@@ -85,7 +89,10 @@ class Feed:
         return self._side("gallery", self.gallery_columns, rows, only)
 
     def _side(self, side: str, columns: tuple[str, ...], rows: Indices, only: Collection[str] | None) -> Rows:
-        taken = {column: self.columns.take(column, rows) for column in columns if only is None or column in only}
+        wanted = [column for column in columns if only is None or column in only]
+        return self._transformed(side, {column: self.columns.take(column, rows) for column in wanted})
+
+    def _transformed(self, side: str, taken: dict[str, Tensor]) -> Rows:
         if "feature" in taken:
             taken["feature"] = self.transforms[side](taken["feature"])
         return taken
@@ -102,7 +109,42 @@ class Feed:
         """The batches of an epoch, from batch `start` on."""
         return (self._batch(batch) for batch in sampler.epoch(epoch, start))
 
+    def gathered(self, rows: Tensor, roles: Sequence[Role]) -> Batch:
+        """The batch of store rows (1 + roles, B) that lie on the device as all columns do: the host waits for nothing.
+
+        Equal to what `batches` gives of the same rows.
+        """
+        query, *of_roles = rows.unbind()
+        found = dict(zip(roles, of_roles, strict=True))
+        tagged = "labels" in self.columns.items.payload
+        return Batch(
+            self._gather("query", self.query_columns, self.partition.train_query, query),
+            {
+                role: self._gather("gallery", self.gallery_columns, self.partition.train_gallery, one)
+                for role, one in found.items()
+            },
+            self._numbers["label"].index_select(0, query),
+            {role: self._numbers["label"].index_select(0, one) for role, one in found.items()},
+            self.columns.resident("labels").index_select(0, query).bool() if tagged else None,
+            self._numbers["instance"].index_select(0, query),
+        )
+
+    def _gather(self, side: str, columns: tuple[str, ...], of_side: Indices, rows: Tensor) -> Rows:
+        stored = {column: self.columns.stored(column, of_side) for column in columns}
+        taken = {column: self.columns.resident(name).index_select(0, rows) for column, name in stored.items()}
+        return self._transformed(side, taken)
+
+    @cached_property
+    def _numbers(self) -> dict[str, Tensor]:
+        """Label and instance of every store row, (n,) int64 each, on the device."""
+        items, device = self.columns.items, self.columns.device
+        labels = self.label_of[torch.tensor(items.class_id)]
+        return {"label": labels.to(device), "instance": torch.tensor(items.instance_id, device=device)}
+
     def _batch(self, batch: IndexBatch) -> Batch:
+        if self.columns.device.type != "cpu":
+            rows = torch.from_numpy(np.stack([batch.query, *batch.gallery.values()]))
+            return self.gathered(rows.to(self.columns.device), tuple(batch.gallery))
         gallery: dict[Role, Rows] = {role: self.gallery(rows) for role, rows in batch.gallery.items()}
         labels: dict[Role, Tensor] = {role: self.labels(rows) for role, rows in batch.gallery.items()}
         instances = torch.from_numpy(self.columns.items.instance_id[batch.query]).to(self.columns.device)

@@ -66,14 +66,19 @@ class Sampler:
         """Batches in an epoch."""
         return (len(self._query) if self._by_class is None else len(self._by_class)) // self._batch_size
 
-    def epoch(self, number: int, start: int = 0) -> Iterator[IndexBatch]:
-        """The batches of one epoch, from batch `start` on."""
+    def rows(self, number: int) -> Indices:
+        """Store rows of one whole epoch, (batches, 1 + roles, B): the queries, and beside them each role's."""
         rng = np.random.default_rng([self._seed, number])
         order = rng.permutation(len(self._query)) if self._by_class is None else self._by_class.order(rng)
-        drawn = {role: self._draw(role, rng) for role in self._sampling.roles}
-        for batch in range(start, len(self)):
-            rows = order[batch * self._batch_size : (batch + 1) * self._batch_size]
-            yield IndexBatch(self._query[rows], {role: drawn[role][rows] for role in self._sampling.roles})
+        drawn = [self._draw(role, rng) for role in self._sampling.roles]
+        order = order[: len(self) * self._batch_size]
+        sides = [side[order].reshape(len(self), self._batch_size) for side in (self._query, *drawn)]
+        return np.stack(sides, 1)
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[IndexBatch]:
+        """The batches of one epoch, from batch `start` on."""
+        for query, *gallery in self.rows(number)[start:]:
+            yield IndexBatch(query, dict(zip(self._sampling.roles, gallery, strict=True)))
 
     def _draw(self, role: Role, rng: np.random.Generator) -> Indices:
         uniform = rng.random(len(self._query))

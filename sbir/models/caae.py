@@ -35,6 +35,8 @@ class CAAE(Method):
     and the critic then judges the codes of that step. Noise at retrieval is seeded and the same for all queries.
     """
 
+    capturable = True
+
     def __init__(
         self,
         spec: DataSpec,

@@ -57,6 +57,8 @@ class CrossModal(Method):
     decodes z = 0, and 1 a single sample. Weights trained with one num_samples serve any other.
     """
 
+    capturable = True
+
     def __init__(
         self,
         spec: DataSpec,

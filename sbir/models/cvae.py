@@ -48,6 +48,8 @@ class CVAE(Method):
     read; `num_samples=0` decodes z = 0, and 1 a single sample. Weights trained with one num_samples serve any other.
     """
 
+    capturable = True
+
     def __init__(
         self,
         spec: DataSpec,

@@ -24,6 +24,11 @@ class Method(nn.Module, ABC):
     query_domain: ClassVar[Domain] = "sketch"
     gallery_domain: ClassVar[Domain] = "photo"  # what it retrieves for a query
 
+    capturable: ClassVar[bool] = False
+    """Whether a step of its players does no work on the host, so that a CUDA graph can repeat it: no `.item()`, no
+    branch on a tensor's value, no shape that depends on one, no random numbers but torch's on the device. A subclass
+    that overrides a loss inherits the promise."""
+
     fit_columns: ClassVar[tuple[str, ...] | None] = None  # what `fit` looks at; all columns where it is None
 
     def check_files(self) -> None:

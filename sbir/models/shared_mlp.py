@@ -22,6 +22,8 @@ class SharedMLP(Method):
     role leaves the statistics of a single batch of negative photos, which then serve the sketches too.
     """
 
+    capturable = True
+
     def __init__(
         self, spec: DataSpec, *, latent: int, hidden: int, dropout: float, norm_momentum: float, joint_batch: bool
     ) -> None:

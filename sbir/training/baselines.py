@@ -19,9 +19,9 @@ from sbir.models.raw import Raw
 from sbir.models.rca import Rca
 from sbir.models.word_labels import WordLabels
 from sbir.training.evaluate import evaluate
-from sbir.training.loop import TrainSettings
 from sbir.training.run import build
 from sbir.training.settings import Settings
+from sbir.training.train_settings import TrainSettings
 
 PIXEL_ROWS = 10_000  # training rows of a side that the linear map between pixels is fitted on, at most
 PENALTIES = (1e-2, 1e-1, 1.0, 10.0, 100.0)  # relative to the mean eigenvalue; chosen on validation

@@ -8,7 +8,7 @@ from typing import Any
 
 from sbir.data.transform import TransformSettings
 from sbir.models.method import Method
-from sbir.training.loop import TrainSettings
+from sbir.training.train_settings import TrainSettings
 
 RUN_KEYS = ("data/split", "data/query", "eval/protocol", "eval/k", "eval/metric", "eval/lambda", "eval/centre")
 

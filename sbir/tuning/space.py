@@ -12,8 +12,8 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 
 from sbir.data.transform import TransformSettings
 from sbir.models.method import Method
-from sbir.training.loop import TrainSettings
 from sbir.training.settings import full_key, group, method_settings
+from sbir.training.train_settings import TrainSettings
 from sbir.tuning.draw import Draw, Suggests
 from sbir.tuning.probe import Fixed, Noted, Random
 from sbir.tuning.sweep import Sweep

@@ -15,7 +15,8 @@ from sbir.models.augment import centre_crops, random_crops
 from sbir.models.backbone import MAPS, Backbone, map_width
 from sbir.models.metric_learning import MetricLearning
 from sbir.models.rca import Rca
-from sbir.training.loop import TrainSettings, make_optimizer
+from sbir.training.descent import make_optimizer
+from sbir.training.train_settings import TrainSettings
 from sbir.types import Batch, DataSpec, TrainRows
 
 SIDE = 32

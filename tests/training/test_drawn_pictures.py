@@ -13,9 +13,9 @@ from sbir.models.domain_migration import DomainMigrationHashing
 from sbir.models.image_siamese import ImageSiamese
 from sbir.models.method import Method
 from sbir.models.pixels import LinearPixels, Pixels
-from sbir.training.loop import TrainSettings
 from sbir.training.pictures import ITEMS, is_due
 from sbir.training.run import Refit
+from sbir.training.train_settings import TrainSettings
 from sbir.types import Batch, DataSpec, Rows, Sampling, Views
 from tests.models.test_drawings import SHAPES, SIDE, run
 

@@ -17,7 +17,8 @@ from sbir.models.cvae import CVAE
 from sbir.models.method import Method
 from sbir.models.siamese import Siamese
 from sbir.models.triplet import Triplet
-from sbir.training.loop import Loop, TrainSettings
+from sbir.training.loop import Loop
+from sbir.training.train_settings import TrainSettings
 
 SMALL: dict[type[Method], dict[str, Any]] = {kind: {"hidden": 128, "latent": 64} for kind in (CVAE, CrossModal)}
 
@@ -52,5 +53,5 @@ def test_bfloat16_trains_float32_weights_to_nearly_the_same_losses(kind: type[Me
 
 
 def test_an_unknown_precision_is_refused() -> None:
-    with pytest.raises(ValueError, match="train/precision must be float32 or bfloat16, got 'half'"):
+    with pytest.raises(ValueError, match="train/precision must be one of float32, tf32, bfloat16, got 'half'"):
         TrainSettings(precision="half")  # type: ignore[arg-type]

@@ -17,10 +17,10 @@ from sbir.data.protocol import make_protocol, partition
 from sbir.data.smoke import write_smoke_store
 from sbir.data.splits import assign
 from sbir.models.cross_modal import CrossModal
-from sbir.training.loop import NonFiniteLossError
 from sbir.training.rescore import rescore
 from sbir.training.run import Job, Refit, Run
 from sbir.training.settings import full_key
+from sbir.training.terms import NonFiniteLossError
 
 SETTINGS = {
     "method/hidden": 32,

@@ -96,11 +96,20 @@ class Runner:
             with ray_session(options.address, options.workers) as slots:
                 if options.address != "local":
                     check_shared(self.folder.resolve())
+                self._check_precision(slots)
                 yield slots
         except ClusterError:
             if not self._resumed:
                 shutil.rmtree(self.folder)
             raise
+
+    def _check_precision(self, slots: Slots) -> None:
+        wanted = [one.constants.get("train/precision") for one in self.setup.resolved]
+        wanted += self.setup.options.wanted.get("train/precision", [])
+        if "tf32" in wanted and "GPU" not in slots.bundle:
+            raise ClusterError(
+                f"train/precision tf32 needs a GPU, trials here run on {slots.device}; take float32 or bfloat16"
+            )
 
     def close(self) -> None:
         """Let go of the journal, and have the mirror copy what is left."""

@@ -93,16 +93,16 @@ class Report:
         """Figures by name."""
         self._figures |= figures
 
-    def write(self) -> None:
-        """`results/<name>.md` and `.json`."""
+    def write(self, folder: Path = RESULTS) -> None:
+        """`<name>.md` and `.json` in the folder."""
         head = self._head | {"load at the end": os.getloadavg()[0]}
-        RESULTS.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         told = [f"- {key}: {_text(value)}" for key, value in head.items() if key != "versions"]
         versions = ", ".join(f"{name} {number}" for name, number in head["versions"].items())
         text = "\n".join([*self._lines[:2], *told, f"- versions: {versions}", "", *self._lines[2:]])
-        (RESULTS / f"{self._name}.md").write_text(text.rstrip() + "\n")
+        (folder / f"{self._name}.md").write_text(text.rstrip() + "\n")
         figures = json.dumps({**head, **self._figures}, indent=1)
-        (RESULTS / f"{self._name}.json").write_text(figures + "\n")
+        (folder / f"{self._name}.json").write_text(figures + "\n")
 
 
 def device() -> str:

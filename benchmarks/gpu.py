@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from benchmarks import scoring, stepping
+from benchmarks.card import DEVICE, bandwidth_of, bytes_moved, once, seconds_of
 from benchmarks.gpu_rows import EVERY, QUICK, Sizes, completed_rows, made_up, time_row
 from benchmarks.measure import RESULTS, Report, answer, start_python
 from sbir.data.feed import Feed, make_feed
@@ -44,7 +45,6 @@ from sbir.training.loop import Loop
 from sbir.training.memory import keep_freed_memory
 from sbir.training.train_settings import TrainSettings
 
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 SHORT = Sizes(sketches=6400, photos=6400, queries=210, gallery=210, pairs=6400 // 104 * 104)  # a trial's rows
 SMALL = {"hidden": 32, "latent": 16}
 MINIMUM = 40  # bytes a weight and step: read twice by products, its gradient written, Adam's 16 read and 12 written
@@ -99,7 +99,7 @@ def exact(report: Report, _: argparse.Namespace) -> None:
 
 def steps(report: Report, args: argparse.Namespace) -> None:
     """Rates at the paper's sizes against the bound and the peer."""
-    feed, bandwidth = _feed(QUICK if args.quick else SHORT), _bandwidth(2**20 if args.quick else 2**28)
+    feed, bandwidth = _feed(QUICK if args.quick else SHORT), bandwidth_of(2**20 if args.quick else 2**28)
     count = 8 if args.quick else 400
     report.say(f"A copy on the device moves {bandwidth / 1e9:.0f} GB/s, bytes read and written.")
     report.say()
@@ -112,7 +112,7 @@ def steps(report: Report, args: argparse.Namespace) -> None:
                 _rate(_loop(kind, feed, _sizes(name, args), precision, on_device=on_device), count)
                 for on_device in (True, False)
             )
-            weights, moved = _bytes(kind, feed, _sizes(name, args))
+            weights, moved = bytes_moved(_loop(kind, feed, _sizes(name, args), "float32", on_device=False))
             bound = bandwidth / (MINIMUM * weights)
             table.append([precision, captured, eager, peer, captured / bound, captured * moved / bandwidth,
                           captured / peer])  # fmt: skip
@@ -129,8 +129,8 @@ def steps(report: Report, args: argparse.Namespace) -> None:
     }
     for word, seconds in overhead.items():
         crossover = seconds * bandwidth / MINIMUM / 1e6
-        report.say(f"A step of a network of no size, {word}: {1e3 * seconds:.3f} ms. Below {crossover:.1f} M weights it is "
-                   "more than the memory's part, and stacking trials would pay.")  # fmt: skip
+        report.say(f"A step of a network of no size, {word}: {1e3 * seconds:.3f} ms, as much as the memory's part of "
+                   f"{crossover:.1f} M weights: stacking trials could pay below that.")  # fmt: skip
     report.say()
     report.keep(steps=kept | {"overhead": overhead})
 
@@ -173,21 +173,21 @@ def score(report: Report, args: argparse.Namespace) -> None:
     sizes = (256, 210, 32) if args.quick else (scoring.QUERIES, scoring.GALLERY, scoring.WIDTH)
     query, gallery, *ids = scoring.world(*sizes)
     k = 5 if args.quick else scoring.K
-    here = query.to(DEVICE), gallery.to(DEVICE), *(one.to(DEVICE) for one in ids)
+    here = (query.to(DEVICE), gallery.to(DEVICE), ids[0].to(DEVICE), ids[1].to(DEVICE))
     of: dict[str, Any] = {"k": k, "select": f"precision_at_{k}"}
 
-    def ours(query: torch.Tensor, gallery: torch.Tensor, *ids: Identity) -> dict[str, float]:
-        return scoring.ours(query, gallery, *ids, **of).means
+    def ours(query: Tensor, gallery: Tensor, query_ids: Identity, gallery_ids: Identity) -> dict[str, float]:
+        return scoring.ours(query, gallery, query_ids, gallery_ids, **of).means
 
     def curve() -> None:
-        views = [{"one": side, "two": side.flip(1)} for side in here[:2]]
-        scoring.retrieve(*views, *here[2:], distance="cosine", **of)
+        first, second = ({"one": side, "two": side.flip(1)} for side in here[:2])
+        scoring.retrieve(first, second, here[2], here[3], distance="cosine", **of)
 
     taken = {
-        "the bare product, at once": _seconds(lambda: here[0] @ here[1].T),
-        "the bare product, 64 queries at a time": _seconds(lambda: scoring.bare(*here)),
-        "all metrics and top lists, one view": _seconds(lambda: ours(*here)),
-        "the 12-point curve and all metrics, two views": _seconds(curve),
+        "the bare product, at once": seconds_of(lambda: here[0] @ here[1].T),
+        "the bare product, 64 queries at a time": seconds_of(lambda: scoring.bare(*here)),
+        "all metrics and top lists, one view": seconds_of(lambda: ours(*here)),
+        "the 12-point curve and all metrics, two views": seconds_of(curve),
     }
     bare = taken["the bare product, at once"]
     report.say(f"{sizes[0]} queries, {sizes[1]} photos, {sizes[2]} entries")
@@ -196,8 +196,8 @@ def score(report: Report, args: argparse.Namespace) -> None:
         ["", "ms", "of the bare product's rate"], [[word, 1e3 * one, bare / one] for word, one in taken.items()]
     )
     few = scoring.some(min(512, sizes[0]), (query, gallery, ids[0], ids[1]))
-    there = few[0].to(DEVICE), few[1].to(DEVICE), *(one.to(DEVICE) for one in few[2:])
-    mine, other = ours(*there), ours(*few)
+    mine = ours(few[0].to(DEVICE), few[1].to(DEVICE), few[2].to(DEVICE), few[3].to(DEVICE))
+    other = ours(*few)
     gap = max(abs(mine[name] - other[name]) for name in mine)
     report.say(f"Largest difference of a figure to the CPU's, {len(few[0])} queries: {gap:.1e}.")
     report.say()
@@ -211,7 +211,8 @@ def rows(report: Report, args: argparse.Namespace) -> None:
     data = made_up(sizes, DEVICE)
     data[0].take("feature", data[0].items.class_id[:1])  # moves the column
     moved = time.perf_counter() - started
-    table, projected = [], False
+    table: list[list[Any]] = []
+    projected = False
     chosen = list(completed_rows(sizes.width, SMALL if args.quick else {}))
     for row in chosen:
         with tempfile.TemporaryDirectory() as folder:
@@ -250,61 +251,14 @@ def _rate(loop: Loop, count: int, ready: Callable[[], None] = lambda: None) -> f
     """Steps a second, after some that are not counted; `train` ends with a wait."""
     loop.train(8)
     ready()
-    return count / _once(lambda: loop.train(count))
+    return count / once(lambda: loop.train(count))
 
 
 def _peer_rate(name: str, count: int, args: argparse.Namespace) -> float:
     """The faster of the peer's loops, without and with processes that load."""
     sizes = {**SMALL, "width": QUICK.width} if args.quick else {}
     runs: Iterator[Callable[[], Any]] = (stepping.peer(name, workers, count, sizes) for workers in (0, 2))
-    return max(count / _seconds(run, 1) for run in runs)
-
-
-def _bytes(kind: type[Method], feed: Feed, sizes: dict[str, Any]) -> tuple[int, float]:
-    """Weights, and the bytes of them that a float32 step moves as it is written.
-
-    Each use of a layer reads it, once more where its input has a gradient; the gradient is written at the first use,
-    and from the second on written, read with the sum and added; clipping reads it for the norm, and reads and writes it
-    again; Adam's are 28.
-    """
-    loop = _loop(kind, feed, sizes, "float32", on_device=False)
-    uses: dict[nn.Module, list[bool]] = {}
-    for layer in loop.method.modules():
-        if isinstance(layer, nn.Linear):
-            layer.register_forward_hook(lambda of, given, _: uses.setdefault(of, []).append(given[0].requires_grad))
-    loop.train(1)
-    moved = 0.0
-    for layer, inner in uses.items():
-        size = sum(weight.numel() for weight in layer.parameters())
-        moved += size * (4 * len(inner) + 4 * sum(inner) + 4 + 16 * (len(inner) - 1) + 12 + 28)
-    return sum(weight.numel() for weight in loop.method.parameters()), moved
-
-
-def _bandwidth(values: int) -> float:
-    """Bytes a second, read and written, of copies of so many float32."""
-    first, second = (torch.zeros(values, device=DEVICE) for _ in range(2))
-
-    def copies() -> None:
-        for _ in range(10):
-            second.copy_(first)
-
-    return 10 * 2 * 4 * values / _seconds(copies)
-
-
-def _seconds(work: Callable[[], Any], turns: int = 3) -> float:
-    """The least of some turns, after one that is not counted."""
-    work()
-    return min(_once(work) for _ in range(turns))
-
-
-def _once(work: Callable[[], Any]) -> float:
-    if DEVICE.type == "cuda":
-        torch.cuda.synchronize()
-    started = time.perf_counter()
-    work()
-    if DEVICE.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
+    return max(count / seconds_of(run, 1) for run in runs)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from sbir.data.feed import Feed, make_feed
 from sbir.data.protocol import partition
 from sbir.data.transform import TransformSettings
 from sbir.metrics.identity import Identity
+from sbir.metrics.retrieval import retrieve
 from sbir.models.bdt import BDT
 from sbir.models.caae import CAAE
 from sbir.models.cross_modal import CrossModal
@@ -181,7 +182,7 @@ def score(report: Report, args: argparse.Namespace) -> None:
 
     def curve() -> None:
         first, second = ({"one": side, "two": side.flip(1)} for side in here[:2])
-        scoring.retrieve(first, second, here[2], here[3], distance="cosine", **of)
+        retrieve(first, second, here[2], here[3], distance="cosine", **of)
 
     taken = {
         "the bare product, at once": seconds_of(lambda: here[0] @ here[1].T),

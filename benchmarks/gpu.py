@@ -33,6 +33,7 @@ from benchmarks.measure import RESULTS, Report, answer, start_python
 from sbir.data.feed import Feed, make_feed
 from sbir.data.protocol import partition
 from sbir.data.transform import TransformSettings
+from sbir.memory import keep_freed_memory
 from sbir.metrics.identity import Identity
 from sbir.metrics.retrieval import retrieve
 from sbir.models.bdt import BDT
@@ -43,7 +44,6 @@ from sbir.models.method import Method
 from sbir.models.siamese import Siamese
 from sbir.models.triplet import Triplet
 from sbir.training.loop import Loop
-from sbir.training.memory import keep_freed_memory
 from sbir.training.train_settings import TrainSettings
 
 SHORT = Sizes(sketches=6400, photos=6400, queries=210, gallery=210, pairs=6400 // 104 * 104)  # a trial's rows

@@ -119,7 +119,7 @@ def test_bfloat16_trains_with_weights_in_float32_and_says_its_own_figures(method
         assert all(parameter.dtype == torch.float32 for parameter in trial.method.parameters())
     assert losses["bfloat16"] != losses["float32"]
     assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.2, abs=0.05)
-    with pytest.raises(ValueError, match="train/precision must be float32 or bfloat16, got 'fp8'"):
+    with pytest.raises(ValueError, match="train/precision must be one of float32, tf32, bfloat16, got 'fp8'"):
         TrainSettings(precision="fp8")  # type: ignore[arg-type]
 
 

@@ -6,8 +6,9 @@ The plain script is what one would write with the same libraries: a Tune functio
 P@k over the grid of lambda by `topk`, samples decoded from [z; sketch], `WandbLoggerCallback` offline. Both
 draw the same batches from the same initial weights, so that their figures are the same; for that the plain script has
 Adam in its fused form, too, which rounds in another order than the default one (after 80 steps that alone moves P@20
-by up to some points). Whole processes are timed. The trials are rows of the source at demo scale on the embedded data.
-The last result is in results/sweep.md.
+by up to some points). Whole processes are timed; the plain script takes the networks from here, and with them the
+setting of Python's garbage collector that makes imports quicker. The trials are rows of the source at demo scale on the
+embedded data. The last result is in results/sweep.md.
 """
 
 import argparse

@@ -108,9 +108,11 @@ def test_every_command_and_every_example_runs(folder: Path) -> None:
             ran += [run_words(linked(words), folder) for words in commands(block) if words[0] != "make"]
     assert len(ran) == 18
     assert (folder / "runs/first/report.html").stat().st_size > 100_000
+    check_one_configuration(folder)
 
 
-def test_one_configuration_fixes_every_axis_of_the_sweep(folder: Path) -> None:
+def check_one_configuration(folder: Path) -> None:
+    """It fixes every axis of the sweep."""
     manifest = json.loads((folder / "runs/single/manifest.json").read_text())
     axes, settings = manifest["axes"]["cross_modal"], manifest["settings"]
     assert set(axes) == {key if "/" in key else f"method/{key}" for key in settings}

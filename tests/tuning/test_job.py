@@ -78,7 +78,7 @@ def test_a_sweep_is_sent_left_alone_looked_at_again_and_comes_home(head: Head, t
     assert files(tmp_path / "later/runs/far") == files(there)
 
     jobs: list[dict[str, Any]] = json.loads(head.ask("/api/jobs/"))
-    assert [one["metadata"]["sbir_run"] for one in jobs if one["submission_id"]] == ["far"]
+    assert [one["metadata"]["sbir_run"] for one in jobs if one["submission_id"]].count("far") == 1
     written = [path for folder in (head.temp, head.home) for path in folder.rglob("*") if path.is_file()]
     assert CANARY not in head.ask("/api/jobs/")
     assert not [path for path in written if CANARY.encode() in path.read_bytes()]

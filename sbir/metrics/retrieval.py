@@ -65,8 +65,8 @@ def retrieve(
     is taken (the first of equals), unless `fusion` fixes it; then nothing else is looked at. `keep` is the length of
     the `top` lists; `chunk` bounds the memory to about `chunk` x G floats a view and changes no figure (default 128;
     on a GPU, which small pieces of work keep waiting, up to 1024). With "hamming" the entries of the one view are -1
-    and +1. `recall` are further ranks n, none of them beyond the gallery: whether
-    something relevant is among the first n (Recall@n of deep metric learning).
+    and +1. `recall` are further ranks n, none of them beyond the gallery: whether something relevant is among the first
+    n (Recall@n of deep metric learning).
     """
     if distance == "hamming":
         return _retrieve_codes(

@@ -19,9 +19,11 @@ def add(commands: Commands) -> None:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
+    from sbir.fast_products import use_fast_products
     from sbir.training.rescore import rescore
     from sbir.tuning.folder import count_look, run_folder
 
+    use_fast_products()  # as in the run, whose figures these should be
     scored = rescore(args.model, args.data, args.protocol, args.method)
     for one in scored:
         print(one)

@@ -17,6 +17,7 @@ from sbir.data.feed import Columns
 from sbir.data.loader import Shared
 from sbir.data.protocol import Protocol, other_split
 from sbir.data.splits import Split
+from sbir.fast_products import use_fast_products
 from sbir.memory import keep_freed_memory, return_freed_memory
 from sbir.models.method import Method
 from sbir.training.checkpoint import write_problem
@@ -46,6 +47,7 @@ class Trial(tune.Trainable):  # type: ignore[misc, unused-ignore]
         """Called once per process; `reset_config` serves every further trial."""
         torch.set_num_threads(constants.threads)
         keep_freed_memory()
+        use_fast_products()
         self._constants = constants
         self._source = {"store": shared.path, "backbone": shared.manifest["backbone"]}
         self._splits: dict[str, tuple[Split, Protocol]] = {}

@@ -12,6 +12,7 @@ from optuna.storages import JournalStorage
 from sbir.data.feed import Columns
 from sbir.data.loader import Shared, share
 from sbir.data.protocol import other_split
+from sbir.fast_products import use_fast_products
 from sbir.report.page import write_report
 from sbir.report.terminal import print_summary
 from sbir.tracking.wandb_runs import wandb_mode
@@ -44,6 +45,7 @@ class Runner:
 
     def __init__(self, setup: Setup, *, started: tuple[float, datetime]) -> None:
         torch.set_num_threads(THREADS)  # baselines are to give the same figures on every number of cores
+        use_fast_products()
         self._started = started
         self.setup = setup
         if setup.options.mirror:

@@ -31,6 +31,7 @@ from sbir.data.feed import Columns
 from sbir.data.loader import Shared
 from sbir.data.protocol import make_protocol
 from sbir.data.splits import assign
+from sbir.fast_products import suits, use_fast_products
 from sbir.memory import keep_freed_memory
 from sbir.models.cross_modal import CrossModal
 from sbir.training.baselines import score_baselines
@@ -54,8 +55,8 @@ def costs(work: Callable[[], Any]) -> Iterator[tuple[str, int, float]]:
 class Bounds(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Seconds at best of what is run under it, by the name that the profile books an operation on.
 
-    All of the gradient is booked on `run_backward`, an operation with a row of its own there, and a matrix product of
-    an operator on the Python function that called it.
+    Products that oneDNN takes over are booked on its function, the rest of the gradient on `run_backward`, any other
+    operation with a row of its own there, and a matrix product of an operator on the Python function that called it.
     """
 
     def __init__(self, names: Collection[str], rates: Mapping[torch.dtype, float], bandwidth: float) -> None:
@@ -75,10 +76,13 @@ class Bounds(TorchDispatchMode):  # type: ignore[no-untyped-call]
             moved = sum(one.nbytes for one in [*tensors.values(), *twice] if isinstance(one, Tensor))
             dtype = next(iter(tensors.values())).dtype if tensors else torch.float32
             seconds = flops(name, args) / self._rates.get(dtype, math.inf), moved / self._bandwidth
-            self.seconds[self._booked(name)] += max(seconds)
+            self.seconds[self._booked(name, args)] += max(seconds)
         return out
 
-    def _booked(self, operation: str) -> str:
+    def _booked(self, operation: str, args: Any) -> str:
+        taken_over = [name for name in self._names if "_linear_pointwise" in name]
+        if taken_over and operation in {"mm", "addmm"} and suits(*args[-2:]):
+            return taken_over[0]
         if torch._C._current_graph_task_id() != -1:
             return next((name for name in self._names if "run_backward" in name), "")
         plain = {"addmm": "linear"}.get(operation, operation.strip("_").removesuffix("_ex").removeprefix("native_"))
@@ -123,6 +127,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
+    use_fast_products()
     report = Report("costs")
     shared = Shared.mapped(embedded_store())
     items = shared.items()

@@ -26,6 +26,7 @@ from sbir.data.feed import Columns, Feed, make_feed
 from sbir.data.items import Items, Payload
 from sbir.data.protocol import Partition
 from sbir.data.transform import TransformSettings
+from sbir.fast_products import use_fast_products
 from sbir.memory import keep_freed_memory
 from sbir.models.cross_modal import CrossModal
 from sbir.models.cvae import CVAE
@@ -60,8 +61,9 @@ def synthetic_feed(width: int = WIDTH) -> Feed:
 
 
 def ours(name: str, precision: Any, steps: int, sizes: dict[str, int]) -> Callable[[], Any]:
-    """One trial's loop, in a process that keeps its memory as a worker does."""
+    """One trial's loop, in a process set up as a worker is."""
     keep_freed_memory()
+    use_fast_products()
     feed = synthetic_feed(sizes.get("width", WIDTH))
     method = build(name, feed, sizes)
     loop = Loop(method, feed, TrainSettings(steps=10**6, warmup=0, precision=precision), seed=0)

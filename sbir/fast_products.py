@@ -53,19 +53,19 @@ _kept: list[torch.library.Library] = []  # a library that is collected takes its
 
 def mm(a: Tensor, b: Tensor) -> Tensor:
     """A (n, k) times B (k, m), any type."""
-    if _suits(a, b):
+    if suits(a, b):
         return _linear(a, b, None)
     return torch.ops.aten.mm.out(a, b, out=a.new_empty(0))  # type: ignore[no-any-return]
 
 
 def addmm(add: Tensor, a: Tensor, b: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta · add + alpha · A (n, k) B (k, m), any type; `add` is broadcast to (n, m)."""
-    if add.dim() == 1 and len(add) == b.shape[1] and add.dtype == a.dtype and beta == alpha == 1 and _suits(a, b):
+    if add.dim() == 1 and len(add) == b.shape[1] and add.dtype == a.dtype and beta == alpha == 1 and suits(a, b):
         return _linear(a, b, add)
     return torch.ops.aten.addmm.out(add, a, b, beta=beta, alpha=alpha, out=a.new_empty(0))  # type: ignore[no-any-return]
 
 
-def _suits(a: Tensor, b: Tensor) -> bool:
+def suits(a: Tensor, b: Tensor) -> bool:
     """Large matrices of float32 without gaps, by rows or by columns; others go the usual way, with its errors.
 
     For matrices with gaps oneDNN has its reference loops alone, a hundred times slower.

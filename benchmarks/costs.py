@@ -55,8 +55,9 @@ def costs(work: Callable[[], Any]) -> Iterator[tuple[str, int, float]]:
 class Bounds(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Seconds at best of what is run under it, by the name that the profile books an operation on.
 
-    Products that oneDNN takes over are booked on its function, the rest of the gradient on `run_backward`, any other
-    operation with a row of its own there, and a matrix product of an operator on the Python function that called it.
+    Where oneDNN multiplies, its products and the others have a row each; the rest of the gradient is booked on
+    `run_backward`, any other operation with a row of its own there, and a matrix product of an operator on the
+    Python function that called it.
     """
 
     def __init__(self, names: Collection[str], rates: Mapping[torch.dtype, float], bandwidth: float) -> None:
@@ -80,9 +81,10 @@ class Bounds(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
     def _booked(self, operation: str, args: Any) -> str:
-        taken_over = [name for name in self._names if "_linear_pointwise" in name]
-        if taken_over and operation in {"mm", "addmm"} and suits(*args[-2:]):
-            return taken_over[0]
+        if operation in {"mm", "addmm"}:
+            taken_over = ("_ops.mkldnn._linear" if suits(*args[-2:]) else "_ops.aten.") if use_fast_products() else " "
+            if own := [name for name in self._names if taken_over in name]:
+                return own[0]
         if torch._C._current_graph_task_id() != -1:
             return next((name for name in self._names if "run_backward" in name), "")
         plain = {"addmm": "linear"}.get(operation, operation.strip("_").removesuffix("_ex").removeprefix("native_"))

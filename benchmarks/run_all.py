@@ -1,4 +1,4 @@
-"""All benchmarks of speed one after the other, about a quarter of an hour on two idle cores.
+"""All benchmarks of speed one after the other, about half an hour on two idle cores.
 
     python -m benchmarks.run_all
     python -m benchmarks.run_all --only scoring stepping
@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 
 STEPS = {
+    "products": ["benchmarks.products"],
+    "products-quality": ["benchmarks.products", "--quality"],
     "scoring": ["benchmarks.scoring"],
     "stepping": ["benchmarks.stepping"],
     "feeding": ["benchmarks.feeding"],

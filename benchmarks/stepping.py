@@ -205,6 +205,7 @@ def quality(args: argparse.Namespace) -> None:
     from sbir.training.run import Job, Run
 
     torch.set_num_threads(1)
+    use_fast_products()
     shared = Shared.mapped(embedded_store())
     items = shared.items()
     split = assign(items, "stored")

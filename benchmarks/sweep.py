@@ -163,8 +163,9 @@ def train(store: str, settings: dict[str, Any], seed: int, *, same: bool) -> Ite
             if step % every == 0:
                 torch.manual_seed(mix(seed, step))
                 method.train()
-            gallery = {role: {"feature": stacked[:, at + 1]} for at, role in enumerate(method.sampling.roles)}
-            terms = method.loss(Batch({"feature": stacked[:, 0]}, gallery, torch.zeros(64), {}))
+            sketch, *photos = (some.contiguous() for some in stacked.unbind(1))
+            gallery = {role: {"feature": some} for role, some in zip(method.sampling.roles, photos, strict=True)}
+            terms = method.loss(Batch({"feature": sketch}, gallery, torch.zeros(64), {}))
             optimizer.zero_grad()
             torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(method.parameters(), 1.0)

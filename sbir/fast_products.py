@@ -18,9 +18,10 @@ def use_fast_products() -> bool:
     """Multiply float32 matrices with oneDNN from now on where MKL is slow; whether this process does.
 
     PyTorch multiplies with MKL, whose kernels for AMD end at AVX2 (https://github.com/pytorch/builder/issues/504).
-    PyTorch's other library, oneDNN, takes AVX-512 wherever it is, and is 2 to 2.7 times as fast there. It is float32
-    all the same, added up in another order, so low bits differ between processors, as they do between other kinds of
-    them. What is replaced is `aten::mm` and `aten::addmm` on the CPU, so that gradients are served too.
+    PyTorch's other library, oneDNN, takes AVX-512 wherever it is, and is 2 to 2.6 times as fast there. It is float32
+    all the same, added up in another order: errors reach 1e-6 of the largest entry of a product of 64 x 2048 x 1024,
+    with MKL 3e-7, and low bits differ between kinds of processor, as they always have. What is replaced is `aten::mm`
+    and `aten::addmm` on the CPU, so that gradients are served too.
     """
     return _is_served() and _replace()
 

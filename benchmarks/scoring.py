@@ -4,8 +4,8 @@
     python -m benchmarks.scoring --samples   # what decoded samples a query cost, and how the score moves with them
 
 12 694 queries, 10 453 photos of 21 classes, 1024 entries, one thread; the slow peers score a part of the queries,
-and are compared with ours on these. The extra `bench` has the peers. The last results are in results/scoring.md and
-results/samples.md.
+and are compared with ours on these; torch multiplies for them as for us. The extra `bench` has the
+peers. The last results are in results/scoring.md and results/samples.md.
 """
 
 import argparse
@@ -154,7 +154,6 @@ def _rates(report: Report, whole: Any, args: argparse.Namespace) -> None:
     report.say(f"All metrics of {len(part[0])} queries, against the bare matrix product")
     report.say()
     report.table(["", "ms/query", "our rate, % of it"], [[name, each[name], 100 * rate[name]] for name in each])
-    report.say()
     wall = time.perf_counter()
     ours(*whole)
     seconds = time.perf_counter() - wall

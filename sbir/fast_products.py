@@ -61,7 +61,7 @@ def mm(a: Tensor, b: Tensor) -> Tensor:
 
 def addmm(add: Tensor, a: Tensor, b: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta · add + alpha · A (n, k) B (k, m), any type; `add` is broadcast to (n, m)."""
-    if add.dim() == 1 and len(add) == b.shape[1] and add.dtype == a.dtype and beta == alpha == 1 and suits(a, b):
+    if suits(a, b) and add.shape == b.shape[1:] and add.dtype == a.dtype and beta == alpha == 1:
         return _linear(a, b, add)
     return torch.ops.aten.addmm.out(add, a, b, beta=beta, alpha=alpha, out=a.new_empty(0))  # type: ignore[no-any-return]
 

@@ -25,12 +25,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from benchmarks.measure import Report, in_turns
-from sbir.data.cache import embedded_store
-from sbir.data.feed import Columns
-from sbir.data.loader import Shared
-from sbir.data.protocol import make_protocol
-from sbir.data.splits import assign
+from benchmarks.measure import Report, embedded, in_turns
 from sbir.fast_products import suits, use_fast_products
 from sbir.memory import keep_freed_memory
 from sbir.models.cross_modal import CrossModal
@@ -131,11 +126,7 @@ def main() -> None:
     keep_freed_memory()
     use_fast_products()
     report = Report("costs")
-    shared = Shared.mapped(embedded_store())
-    items = shared.items()
-    split = assign(items, "stored")
-    protocol = make_protocol(items, split, split_spec="stored", content_hash="", synthetic=True)
-    columns = Columns(items)
+    columns, split, protocol = embedded()
     job = Job("cross_modal", 0, "search", SETTINGS, 0, "none")
     run = Run(job, CrossModal, columns, split, protocol, save_every=1e9)
     run.advance()

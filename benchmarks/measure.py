@@ -14,7 +14,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from sbir.data.feed import Columns
+    from sbir.data.protocol import Protocol
+    from sbir.data.splits import Split
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -43,6 +48,19 @@ def in_turns(functions: Mapping[str, Callable[[], Any]], turns: int = 5, *, warm
 def median(rows: Sequence[Sequence[float]]) -> Seconds:
     """Column by column."""
     return Seconds(*(statistics.median(column) for column in zip(*rows, strict=True)))
+
+
+def embedded() -> "tuple[Columns, Split, Protocol]":
+    """The embedded data, mapped, under their own split."""
+    from sbir.data.cache import embedded_store
+    from sbir.data.feed import Columns
+    from sbir.data.loader import Shared
+    from sbir.data.protocol import make_protocol
+    from sbir.data.splits import assign
+
+    items = Shared.mapped(embedded_store()).items()
+    split = assign(items, "stored")
+    return Columns(items), split, make_protocol(items, split, split_spec="stored", content_hash="", synthetic=True)
 
 
 def start_python(module: str, *words: str, threads: int | None = None) -> "subprocess.Popen[str]":

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.measure import Report, answer, in_turns, start_python
+from benchmarks.measure import Report, answer, embedded, in_turns, start_python
 from sbir.fast_products import mm, use_fast_products
 from sbir.memory import keep_freed_memory
 from sbir.models.cross_modal import CrossModal
@@ -91,21 +91,13 @@ def quality(args: argparse.Namespace) -> None:
 
 def figures(args: argparse.Namespace) -> dict[str, float]:
     """Of trials by method and seed, and of baselines."""
-    from sbir.data.cache import embedded_store
-    from sbir.data.feed import Columns
-    from sbir.data.loader import Shared
-    from sbir.data.protocol import make_protocol
-    from sbir.data.splits import assign
     from sbir.training.baselines import score_baselines
     from sbir.training.run import Job, Run
 
     torch.set_num_threads(1)
     keep_freed_memory()
-    shared = Shared.mapped(embedded_store())
-    items = shared.items()
-    split = assign(items, "stored")
-    protocol = make_protocol(items, split, split_spec="stored", content_hash="", synthetic=True)
-    columns, found = Columns(items), {}
+    columns, split, protocol = embedded()
+    found = {}
     train = {"train/steps": args.steps, "train/eval_every": 50, "train/warmup": 50}
     sizes = {"decode": "s", "latent": 128, "hidden": 256, "num_samples": 20}
     settings = {f"method/{key}": value for key, value in sizes.items()} | train

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.measure import Report, answer, in_turns, start_python
+from benchmarks.measure import Report, answer, embedded, in_turns, start_python
 from sbir.fast_products import use_fast_products
 from sbir.memory import keep_freed_memory
 from sbir.metrics.identity import Identity
@@ -234,11 +234,6 @@ def _growth(report: Report, args: argparse.Namespace) -> None:
 
 def samples(args: argparse.Namespace) -> None:
     """Cost at the paper's sizes, and P@k of one trained model by the number of samples."""
-    from sbir.data.cache import embedded_store
-    from sbir.data.feed import Columns
-    from sbir.data.loader import Shared
-    from sbir.data.protocol import make_protocol
-    from sbir.data.splits import assign
     from sbir.models import layers
     from sbir.models.cross_modal import CrossModal
     from sbir.training.evaluate import evaluate
@@ -256,10 +251,7 @@ def samples(args: argparse.Namespace) -> None:
         for count in counts:
             taken = in_turns({"one": partial(layers.mean_decoded, decoder, noise[count], given)}, 1)
             cost[count] = 1000 * taken["one"].processor / len(given)
-    shared = Shared.mapped(embedded_store())
-    items = shared.items()
-    split = assign(items, "stored")
-    protocol = make_protocol(items, split, split_spec="stored", content_hash="", synthetic=True)
+    columns, split, protocol = embedded()
     found: dict[int, list[float]] = {count: [] for count in counts}
     fused: dict[int, list[float]] = {count: [] for count in counts}
     for seed in range(args.seeds):
@@ -270,7 +262,7 @@ def samples(args: argparse.Namespace) -> None:
         run = Run(
             Job("cross_modal", 0, "search", settings, seed, "none"),
             CrossModal,
-            Columns(items),
+            columns,
             split,
             protocol,
             save_every=1e9,

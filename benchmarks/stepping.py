@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.measure import Report, answer, start_python
+from benchmarks.measure import Report, answer, embedded, start_python
 from sbir.data.feed import Columns, Feed, make_feed
 from sbir.data.items import Items, Payload
 from sbir.data.protocol import Partition
@@ -198,19 +198,11 @@ def weights(name: str, sizes: dict[str, int]) -> int:
 
 def quality(args: argparse.Namespace) -> None:
     """Best P@k on validation of the same trials in both precisions, on the embedded data at demo scale."""
-    from sbir.data.cache import embedded_store
-    from sbir.data.loader import Shared
-    from sbir.data.protocol import make_protocol
-    from sbir.data.splits import assign
     from sbir.training.run import Job, Run
 
     torch.set_num_threads(1)
     use_fast_products()
-    shared = Shared.mapped(embedded_store())
-    items = shared.items()
-    split = assign(items, "stored")
-    protocol = make_protocol(items, split, split_spec="stored", content_hash="", synthetic=True)
-    columns = Columns(items)
+    columns, split, protocol = embedded()
     lengths = {"steps": args.steps, "eval_every": 50, "warmup": 50}
     report = Report("precision")
     rows: list[list[Any]] = []

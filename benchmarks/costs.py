@@ -77,8 +77,8 @@ class Bounds(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _booked(self, operation: str, args: Any) -> str:
         if operation in {"mm", "addmm"}:
-            taken_over = ("_ops.mkldnn._linear" if suits(*args[-2:]) else "_ops.aten.") if use_fast_products() else " "
-            if own := [name for name in self._names if taken_over in name]:
+            kernel = "_ops.mkldnn._linear" if suits(*args[-2:]) else "_ops.aten."
+            if own := [name for name in self._names if kernel in name]:
                 return own[0]
         if torch._C._current_graph_task_id() != -1:
             return next((name for name in self._names if "run_backward" in name), "")

@@ -23,7 +23,7 @@ def use_fast_products() -> bool:
     with MKL 3e-7, and low bits differ between kinds of processor, as they always have. What is replaced is `aten::mm`
     and `aten::addmm` on the CPU, so that gradients are served too.
     """
-    return _is_served() and _replace()
+    return _is_served() and _replace() is not None
 
 
 def _is_served() -> bool:
@@ -36,20 +36,16 @@ def _is_served() -> bool:
 
 
 @cache
-def _replace() -> bool:
-    """Put the two kernels in place, for as long as the process lives."""
+def _replace() -> torch.library.Library | None:
+    """Put the two kernels in place; the cache keeps the library, whose kernels would go with it."""
     if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):  # what torch.compile calls: not public, so it may go
-        return False
+        return None
     library = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a kernel is replaced
         library.impl("mm", mm, "CPU")  # type: ignore[no-untyped-call]
         library.impl("addmm", addmm, "CPU")  # type: ignore[no-untyped-call]
-    _kept.append(library)
-    return True
-
-
-_kept: list[torch.library.Library] = []  # a library that is collected takes its kernels with it
+    return library
 
 
 def mm(a: Tensor, b: Tensor) -> Tensor:

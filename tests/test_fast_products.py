@@ -36,9 +36,8 @@ def test_products_equal_those_in_float64(n: int, k: int, m: int, left: int, righ
     a, b = torch.randn(n, k, generator=generator), torch.randn(k, m, generator=generator)
     a, b, add = laid(a, left), laid(b, right), torch.randn(m, generator=generator)
     exact = a.double() @ b.double()
-    bound = 2 * k * ULP * (a.double().abs() @ b.double().abs()) + ULP * (
-        exact.abs() + add.abs()
-    )  # of any order of sums
+    in_any_order = 2 * k * ULP * (a.double().abs() @ b.double().abs())
+    bound = in_any_order + ULP * (exact.abs() + add.abs())
     assert ((mm(a, b).double() - exact).abs() <= bound).all()
     assert ((addmm(add, a, b).double() - (exact + add)).abs() <= bound).all()
     assert ((addmm(add, a, b, beta=2, alpha=3).double() - (3 * exact + 2 * add)).abs() <= 5 * bound).all()

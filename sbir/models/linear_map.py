@@ -18,8 +18,8 @@ class LinearMap(Method):
     training photo is left out. "ridge" (Hoerl and Kennard 1970) solves min |XW - Y|² + penalty · s · |W|², where s is
     the mean eigenvalue of X Xᵀ (of Xᵀ X where there are fewer features than rows), so that `penalty` means the same on
     every data set; "procrustes" is the orthogonal map of least error (Schönemann 1966), zero on directions that the
-    training rows do not show. Both are solved in float64, in the smaller of primal and dual form, whose last
-    product is in float32.
+    training rows do not show. Both are solved in float64, in the smaller of primal and dual form; the last
+    product of the dual one is in float32.
     """
 
     query_mean: Tensor
